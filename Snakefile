@@ -1,0 +1,37 @@
+# Neural synchrony between interacting language models, from episodes to a report.
+#
+#   snakemake --cores 2 --configfile demo.yaml     the laptop-sized experiment
+#   snakemake --cores 8                            the published one, as config.yaml says
+#   snakemake --cores 8 --report                   its report, once the run is done
+#
+# Each file under workflow/rules is one stage, in the order of the data; what a stage does is in src/syncr2.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/scenarios.smk"
+include: "workflow/rules/miniatures.smk"
+include: "workflow/rules/dialogues.smk"
+include: "workflow/rules/states.smk"
+include: "workflow/rules/synchrony.smk"
+include: "workflow/rules/judgements.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/overview.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.draw_summary.output,
+        rules.draw_groups.output,
+        rules.draw_heatmaps.output,
+        rules.describe_dialogues.output,
+        rules.correlate.output,

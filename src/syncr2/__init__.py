@@ -1,0 +1,1 @@
+"""Neural synchrony between interacting language models."""

@@ -1,0 +1,27 @@
+"""Figures of the report: a tidy table goes in, a matplotlib `Figure` comes out. Nothing here reads a file.
+
+Every function builds its figure with the object interface of matplotlib under a style of its own, so neither
+pyplot's state nor a matplotlibrc of the user's changes what comes out. `save` writes it as SVG and as PNG.
+"""
+
+from syncr2.figures.heatmap import HeatmapPanel, r2_heatmaps
+from syncr2.figures.performance import sync_vs_performance
+from syncr2.figures.profiles import lag_decay, layer_profiles
+from syncr2.figures.style import STYLE, Look, Style, condition_looks, family_looks, save
+from syncr2.figures.synchrony import sync_by_condition, sync_by_group
+
+__all__ = [
+    "STYLE",
+    "HeatmapPanel",
+    "Look",
+    "Style",
+    "condition_looks",
+    "family_looks",
+    "lag_decay",
+    "layer_profiles",
+    "r2_heatmaps",
+    "save",
+    "sync_by_condition",
+    "sync_by_group",
+    "sync_vs_performance",
+]

@@ -1,0 +1,258 @@
+"""The engine "openai": a language model behind any OpenAI-compatible endpoint, asked once a dialogue.
+
+The loop is written for servers that fail now and then in every way seen so far. What can pass is asked again:
+an overloaded server, a broken connection, an answer that does not match the schema. What cannot pass is
+recorded as it is: a refusal, an answer cut off at the token limit, a request that the server rejects. No
+failure becomes a score.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from syncr2.errors import SyncR2Error
+from syncr2.files import sha256_text
+from syncr2.judges.answers import SCHEMA_VERSION, MalformedAnswerError, answer_schema, parse_answer
+from syncr2.judges.base import Case, JudgeSettings, Status, Verdict
+from syncr2.judges.dimensions import DIMENSIONS
+from syncr2.judges.replies import Reply, RequestError, read_reply, request_error
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+    from syncr2.prompts import Prompts
+
+_log = logging.getLogger(__name__)
+
+# Statuses that mean "this endpoint, key or model name is wrong" when they are the first thing that is heard.
+_WRONG_ADDRESS = (401, 403, 404)
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long to wait before a request is sent again.
+
+    Attributes
+    ----------
+    first : float
+        Seconds after the first failure in a row.
+    factor : float
+        Each further failure waits this many times longer.
+    longest : float
+        No wait is longer, in seconds, even if the server asks for it in Retry-After.
+    """
+
+    first: float = 1.0
+    factor: float = 2.0
+    longest: float = 60.0
+
+    def seconds(self, failures: int, retry_after: float | None, spread: float) -> float:
+        """Seconds to wait after `failures` failures in a row.
+
+        `spread` from 0 to 1 shortens a wait by up to a half, so that requests refused together do not return
+        together. A wait that the server asked for is never shortened below what it asked.
+        """
+        own = self.first * self.factor ** min(failures - 1, 64) * (1.0 - spread / 2.0)
+        return min(self.longest, own if retry_after is None else max(own, retry_after))
+
+
+class OpenAIJudge:
+    """Score dialogues by asking a model; see `JudgeSettings` for the knobs.
+
+    Parameters
+    ----------
+    settings : JudgeSettings
+        With engine "openai".
+    prompts : Prompts
+        Renders the judge's prompt.
+    backoff : Backoff, optional
+        Waiting times between requests.
+
+    Raises
+    ------
+    SyncR2Error
+        If the environment variable of the key is named but not set. From `judge`: if the endpoint turns the
+        very first answers down with 401, 403 or 404, because then nothing but failures would follow.
+    """
+
+    def __init__(self, settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None = None) -> None:
+        self._settings = settings
+        self._prompts = prompts
+        self._backoff = backoff or Backoff()
+        self._key = _api_key(settings)
+        self._reached = False
+
+    def judge(self, cases: Sequence[Case]) -> list[Verdict]:
+        """Ask about each case, several at a time; one verdict a case, in order."""
+        return asyncio.run(self._judge_all(cases))
+
+    def provenance(self) -> dict[str, Any]:
+        """Say what the answers depend on; retries and timeouts cannot change an answer and are left out."""
+        return {
+            "engine": "openai",
+            "model": self._settings.model,
+            "endpoint": self._settings.endpoint,
+            "temperature": self._settings.temperature,
+            "max_tokens": self._settings.max_tokens,
+            "answer_schema": SCHEMA_VERSION,
+            "template_sha256": self._prompts.sha256("judge"),
+        }
+
+    async def _judge_all(self, cases: Sequence[Case]) -> list[Verdict]:
+        gate = asyncio.Semaphore(self._settings.concurrency)
+        done = 0
+
+        async def one(case: Case) -> Verdict:
+            nonlocal done
+            # A case keeps its place while it waits to ask again: an overloaded server then sees fewer
+            # requests.
+            async with gate:
+                verdict = await self._judge_one(client, case)
+            done += 1
+            _log.info("Judge %s: %d of %d dialogues", self._settings.name, done, len(cases))
+            return verdict
+
+        async with self._client() as client:
+            tasks = [asyncio.create_task(one(case)) for case in cases]
+            try:
+                return list(await asyncio.gather(*tasks))
+            except BaseException:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                raise
+
+    def _client(self) -> AsyncOpenAI:
+        try:
+            from openai import AsyncOpenAI
+        except ImportError:
+            raise SyncR2Error(
+                f"Judge {self._settings.name}: its engine needs the package openai, which is not installed "
+                "here. Install the extra `models` of this package."
+            ) from None
+        client = AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self._settings.base_url,
+            timeout=self._settings.timeout,
+            max_retries=0,
+        )
+        # The client also picks up identifiers of an OpenAI account from the environment, and would send them
+        # to whatever server is asked here.
+        client.organization = client.project = client.admin_api_key = None
+        return client
+
+    async def _judge_one(self, client: AsyncOpenAI, case: Case) -> Verdict:
+        prompt = self._prompts.judge(case.view, case.lines, DIMENSIONS)
+        made_by: dict[str, Any] = {"prompt_sha256": sha256_text(prompt)}
+        spread = int(made_by["prompt_sha256"][:8], 16) / 0xFFFFFFFF
+        error, raw, complaint, failures, wished = "", None, "", 0, None
+
+        def unjudged(status: Status, attempts: int) -> Verdict:
+            kept = None if raw is None else self._without_key(raw)
+            return Verdict(status, None, None, attempts, self._without_key(error), kept, made_by)
+
+        for attempt in range(1, self._settings.retries + 2):
+            if failures:
+                await asyncio.sleep(self._backoff.seconds(failures, wished, spread))
+            try:
+                reply = await self._ask(client, prompt + complaint)
+                raw, made_by["served_model"] = reply.content, reply.model
+                answer = parse_answer(reply.content)
+            except RequestError as problem:
+                self._stop_if_never_reached(problem)
+                error, raw = str(problem), problem.raw if problem.raw is not None else raw
+                failures, wished = failures + 1, problem.retry_after
+                if not problem.may_pass:
+                    return unjudged(problem.outcome, attempt)
+            except MalformedAnswerError as malformed:
+                # The server is well, so there is nothing to wait for; the model is told what was wrong.
+                error, failures = str(malformed), 0
+                complaint = _complaint(error)
+            else:
+                kept = self._without_key(reply.content)
+                return Verdict("ok", answer.scores, answer.reasoning, attempt, None, kept, made_by)
+        return unjudged("failed", self._settings.retries + 1)
+
+    async def _ask(self, client: AsyncOpenAI, prompt: str) -> Reply:
+        """Send one request; every way in which it can fail becomes a RequestError."""
+        import openai
+
+        settings = self._settings
+        request: dict[str, Any] = {
+            "model": settings.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": settings.max_tokens,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "judgement", "strict": True, "schema": answer_schema()},
+            },
+        }
+        if settings.temperature is not None:
+            request["temperature"] = settings.temperature
+        try:
+            # The client's own timeout counts from one byte to the next; this one is for the whole answer.
+            async with asyncio.timeout(settings.timeout):
+                # The raw response, because the client takes apart a malformed body without a word.
+                response = await client.chat.completions.with_raw_response.create(**request)
+        except TimeoutError:
+            raise RequestError(f"No whole answer within {settings.timeout:g} s.", may_pass=True) from None
+        except openai.OpenAIError as error:
+            raise request_error(error) from None
+        self._reached = True
+        return read_reply(response.http_response.text)
+
+    def _stop_if_never_reached(self, problem: RequestError) -> None:
+        if self._reached or problem.status not in _WRONG_ADDRESS:
+            return
+        settings = self._settings
+        if problem.status == 404:
+            check = f"base_url (most end in /v1) and whether the model {settings.model!r} is served there"
+        elif settings.api_key_env is None:
+            check = "whether the endpoint wants a key: if so, name its environment variable in api_key_env"
+        else:
+            check = f"that the environment variable {settings.api_key_env} holds a key that is valid there"
+        raise SyncR2Error(
+            f"Judge {settings.name}: the endpoint {settings.endpoint} turned the request down. "
+            f"{self._without_key(str(problem))} Nothing was judged. Check {check}; then run again."
+        )
+
+    def _without_key(self, text: str) -> str:
+        """Take out what must not be kept; servers do quote keys in their error messages."""
+        parts = urlsplit(self._settings.base_url or "")
+        for secret in (self._key, parts.password, parts.query):
+            if secret and len(secret) > 3:
+                text = text.replace(secret, "[key]")
+        return text
+
+
+def _api_key(settings: JudgeSettings) -> str | None:
+    name = settings.api_key_env
+    if name is None:
+        return None
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise SyncR2Error(
+            f"Judge {settings.name}: api_key_env names the environment variable {name}, which is not set or "
+            f"empty. Set it where the workflow runs (export {name}=…), or set api_key_env to null if no key "
+            "is needed."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SyncR2Error(
+            f"Judge {settings.name}: the environment variable {name} holds characters that no key has "
+            "(spaces, line ends, or beyond ASCII). Was it copied with something around it?"
+        )
+    return key
+
+
+def _complaint(error: str) -> str:
+    return (
+        "\n\n---\nYour previous answer to exactly this request could not be used. "
+        f"{error}\nAnswer again with one JSON object that matches the schema: no text around it, no code "
+        "fence."
+    )

@@ -1,0 +1,484 @@
+"""Miniature models: untrained networks of the real classes, to try the experiment without a download.
+
+A miniature is an ordinary model folder (configuration, safetensors, tokenizer, chat template), read by the code that
+reads real models. Nothing in it has been trained: the weights are noise from a seed, and the tokenizer is counted
+from text that the project owns. Results from miniatures show that the machinery runs; about language models
+they say nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syncr2.errors import SyncR2Error
+from syncr2.files import read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+# Of each chat format: every special token, begin token first, and those at which generation stops, the tokenizer's end token first.
+SPECIAL_TOKENS: dict[str, tuple[str, ...]] = {
+    "mistral": ("<s>", "</s>"),
+    "llama-2": ("<s>", "</s>"),
+    "llama-3": (
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+    ),
+}
+STOP_TOKENS: dict[str, tuple[str, ...]] = {
+    "mistral": ("</s>",),
+    "llama-2": ("</s>",),
+    "llama-3": ("<|eot_id|>", "<|end_of_text|>"),
+}
+ARCHITECTURES = ("mistral", "llama")
+TEMPLATE_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "chat_templates"
+
+# Written into every miniature's config.json. A folder whose configuration lacks it is somebody's real model.
+MARK = "untrained_miniature"
+
+_FILES = {
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+}
+_N_BYTES = 256
+
+# Standard deviation of the logits of words, at every width. At a temperature of 0.7 the likeliest of a thousand words is
+# then plausible but not certain, so that what is said differs both from prompt to prompt and from draw to draw.
+_LOGIT_SPREAD = 2.0
+# The output rows of tokens that are no words are this much shorter (see `_output_scale`).
+_QUIET = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class MiniatureSpec:
+    """The shape of one miniature, checked when it is made.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the weights, 0 or more.
+    architecture : {"mistral", "llama"}
+        The transformers class: MistralForCausalLM or LlamaForCausalLM.
+    layers, hidden_size, intermediate_size : int
+        Number of transformer blocks; width of the residual stream; width inside each block's MLP.
+    heads, kv_heads : int
+        Query heads, and the key-value heads that they share (equal: ordinary multi-head attention).
+    vocabulary : int
+        Most tokens that the tokenizer may have; a small corpus may not hold as many.
+    context : int
+        Longest sequence, in tokens.
+    chat_format : {"mistral", "llama-2", "llama-3"}
+        Chat template and special tokens.
+    sliding_window : int or None
+        How many tokens back attention reaches (mistral only); None: all.
+    tied : bool
+        Whether input embedding and output are one matrix.
+    initializer_range : float or None
+        Standard deviation of the weights, above 0 and at most 1. None takes 0.5 / sqrt(hidden_size). The 0.02 of real
+        configurations is meant for widths of thousands; at a width of 32 the blocks would add almost nothing to
+        the embedding, and every prompt, ending as all do in the same token, would be answered alike. Far above the default,
+        attention fixes on single tokens, and two networks no longer have anything linear in common.
+
+    Raises
+    ------
+    SyncR2Error
+        If a value has the wrong type or the shape is impossible; the message begins with the key.
+    """
+
+    seed: int
+    architecture: str
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    kv_heads: int
+    vocabulary: int
+    context: int
+    chat_format: str
+    sliding_window: int | None = None
+    tied: bool = False
+    initializer_range: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        self._check_shape()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "miniature") -> MiniatureSpec:
+        """Make a spec from a section of the configuration.
+
+        Parameters
+        ----------
+        values : Mapping
+            One entry an attribute.
+        where : str
+            Where the section stands, for messages.
+
+        Raises
+        ------
+        SyncR2Error
+            If a key is unknown or missing, or a value is not allowed.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for key in values:
+            if key not in fields:
+                near = difflib.get_close_matches(str(key), fields, n=1)
+                hint = f" Did you mean `{near[0]}`?" if near else ""
+                raise SyncR2Error(f"{where}: unknown key `{key}`.{hint} Allowed: {', '.join(fields)}.")
+        missing = [k for k, f in fields.items() if f.default is dataclasses.MISSING and k not in values]
+        if missing:
+            raise SyncR2Error(f"{where}: add the missing {', '.join(f'`{key}`' for key in missing)}.")
+        try:
+            return cls(**values)
+        except SyncR2Error as error:
+            raise SyncR2Error(f"{where}: {error}") from None
+
+    @property
+    def weight_range(self) -> float:
+        """Standard deviation of the weights, with the default filled in."""
+        return 0.5 / math.sqrt(self.hidden_size) if self.initializer_range is None else self.initializer_range
+
+    def _check_types(self) -> None:
+        for key in (
+            "seed",
+            "layers",
+            "hidden_size",
+            "intermediate_size",
+            "heads",
+            "kv_heads",
+            "vocabulary",
+            "context",
+        ):
+            _check_whole(key, getattr(self, key), least=0 if key == "seed" else 1)
+        if self.sliding_window is not None:
+            _check_whole("sliding_window", self.sliding_window, least=1)
+        for key, allowed in (("architecture", ARCHITECTURES), ("chat_format", tuple(SPECIAL_TOKENS))):
+            if getattr(self, key) not in allowed:
+                raise SyncR2Error(f"{key}: found {getattr(self, key)!r}; allowed: {', '.join(allowed)}.")
+        if not isinstance(self.tied, bool):
+            raise SyncR2Error(f"tied: found {self.tied!r}; true or false is needed.")
+        scale = self.initializer_range
+        if scale is not None and (
+            isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1
+        ):
+            raise SyncR2Error(
+                f"initializer_range: found {scale!r}; a number above 0 and at most 1 is needed, or null."
+            )
+
+    def _check_shape(self) -> None:
+        if self.hidden_size % self.heads:
+            raise SyncR2Error(f"hidden_size: {self.hidden_size} is not a multiple of heads = {self.heads}.")
+        if self.hidden_size // self.heads % 2:
+            raise SyncR2Error(
+                f"hidden_size: {self.hidden_size} over {self.heads} heads is {self.hidden_size // self.heads} a head, an odd "
+                "number; rotary positions turn dimensions in twos. Change hidden_size or heads."
+            )
+        if self.heads % self.kv_heads:
+            raise SyncR2Error(f"kv_heads: {self.kv_heads} does not divide heads = {self.heads}.")
+        least = _N_BYTES + len(SPECIAL_TOKENS[self.chat_format])
+        if self.vocabulary < least:
+            raise SyncR2Error(
+                f"vocabulary: found {self.vocabulary}; at least {least} is needed for the {_N_BYTES} bytes, without "
+                "which some text could not be encoded, and the special tokens."
+            )
+        if self.sliding_window is None:
+            return
+        if self.architecture != "mistral":
+            raise SyncR2Error(f"sliding_window: {self.architecture} has none, only mistral. Set it to null.")
+        if self.sliding_window >= self.context:
+            raise SyncR2Error(
+                f"sliding_window: {self.sliding_window} never cuts anything off at context = {self.context}. "
+                "Make it smaller, or null for no window."
+            )
+
+
+def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> list[str]:
+    """Collect the text that the tokenizers are counted from.
+
+    Parameters
+    ----------
+    scenario_folder : str or Path
+        Folder with envs.json and agents.json in Sotopia's form. (env_agent_combos.json holds only ids.)
+    prompt_folder : str or Path
+        Folder with the prompt templates (``*.jinja``). Their commands are left out, their wording is kept.
+
+    Returns
+    -------
+    list of str
+        In the order of files and records: the same folders give the same list.
+
+    Raises
+    ------
+    SyncR2Error
+        If a file is missing or not JSON, or there is no template.
+    """
+    texts: list[str] = []
+    for name in ("envs.json", "agents.json"):
+        texts.extend(_strings(read_json(Path(scenario_folder) / name)))
+    templates = sorted(Path(prompt_folder).glob("*.jinja"))
+    if not templates:
+        raise SyncR2Error(f"{prompt_folder}: holds no *.jinja file. Name the folder of the prompt templates.")
+    command = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", flags=re.DOTALL)
+    texts.extend(command.sub("", template.read_text(encoding="utf-8")) for template in templates)
+    return texts
+
+
+def build_miniature(
+    folder: str | Path,
+    spec: MiniatureSpec,
+    corpus: Iterable[str],
+    template_folder: str | Path = TEMPLATE_FOLDER,
+) -> None:
+    """Build the folder of an untrained model.
+
+    With one set of installed packages, the same spec and corpus give the same files, byte for byte.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where it goes, whole or not at all. An older miniature there is replaced.
+    spec : MiniatureSpec
+        The shape.
+    corpus : iterable of str
+        Text that the tokenizer is counted from, in any order.
+    template_folder : str or Path
+        Where ``{chat_format}.jinja`` stands.
+
+    Raises
+    ------
+    SyncR2Error
+        If the corpus is empty, the chat template is missing, or `folder` holds anything but a miniature.
+    """
+    folder = Path(folder)
+    _refuse_foreign(folder)
+    texts = [text for text in corpus if text]
+    if not texts:
+        raise SyncR2Error(
+            "The corpus of the miniatures' tokenizers holds no text. Check the scenario and prompt folders."
+        )
+    tokenizer = _tokenizer(spec, texts, _chat_template(spec, Path(template_folder)))
+    model = _model(spec, tokenizer, _output_scale(spec, tokenizer, texts))
+    with _replaced_folder(folder) as new, _no_progress_bar():
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+
+
+def _check_whole(key: str, value: object, least: int) -> None:
+    # In Python a bool is an int, and in YAML `yes` is a bool.
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SyncR2Error(f"{key}: found {value!r}; a whole number of at least {least} is needed.")
+
+
+def _strings(value: Any, key: str = "") -> Iterator[str]:
+    """Every text inside a JSON value, save the ids: no one would say them."""
+    if isinstance(value, str) and key != "pk":
+        yield value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from _strings(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part, key)
+
+
+def _chat_template(spec: MiniatureSpec, folder: Path) -> str:
+    path = folder / f"{spec.chat_format}.jinja"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SyncR2Error(
+            f"{path}: no such file. The chat templates are part of the repository, in resources/chat_templates; "
+            "install the package from a clone, editable."
+        ) from None
+
+
+def _tokenizer(spec: MiniatureSpec, texts: Sequence[str], chat_template: str) -> PreTrainedTokenizerFast:
+    """Count a byte-level BPE vocabulary; all 256 bytes are in it, so any text of any language is coded without loss."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    specials = SPECIAL_TOKENS[spec.chat_format]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=spec.vocabulary,
+        special_tokens=list(specials),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    # Plain text gets one begin token, as with the real models. Chat templates write their own.
+    bos = specials[0]
+    bpe.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos}:1 $B:1", special_tokens=[(bos, bpe.token_to_id(bos))]
+    )
+    # No pad token: the real models have none either, so nothing may come to rely on one.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=bos,
+        eos_token=STOP_TOKENS[spec.chat_format][0],
+        additional_special_tokens=list(specials[1:]),
+        model_max_length=spec.context,
+        clean_up_tokenization_spaces=False,
+        chat_template=chat_template,
+    )
+
+
+def _output_scale(
+    spec: MiniatureSpec, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]
+) -> NDArray[np.float64]:
+    """Length of each token's output row, so that an untrained network says words rather than rubble.
+
+    Drawn evenly, an eighth of the tokens would be single bytes, mostly no valid text, and many more the crumbs that
+    BPE leaves behind when it builds up words. Rows shortened to a tenth give such tokens a logit near 0, where
+    those of words spread widely and the largest win: they become rare, not impossible. Words are tokens that stand as whole
+    words in the corpus, with their space. Sentence marks, line ends and stop tokens count as words, so that turns end.
+
+    Returns
+    -------
+    ndarray, shape (n_tokens,)
+    """
+    import numpy as np
+
+    split = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str
+    whole = {piece for text in texts for piece, _ in split(text)}
+    # In the byte-level alphabet Ġ is the space and Ċ the line end.
+    spoken = {piece for piece in whole if re.fullmatch("Ġ[A-Za-z]+", piece)} | {".", ",", "?", "!", "Ċ"}
+    spoken.update(STOP_TOKENS[spec.chat_format])
+    scale = np.full(len(tokenizer), _QUIET)
+    scale[[index for token, index in tokenizer.get_vocab().items() if token in spoken]] = 1.0
+    return scale
+
+
+def _config(spec: MiniatureSpec, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
+    from transformers import LlamaConfig, MistralConfig
+
+    shape: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": spec.hidden_size,
+        "intermediate_size": spec.intermediate_size,
+        "num_hidden_layers": spec.layers,
+        "num_attention_heads": spec.heads,
+        "num_key_value_heads": spec.kv_heads,
+        "max_position_embeddings": spec.context,
+        "initializer_range": spec.weight_range,
+        "tie_word_embeddings": spec.tied,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": None,
+        MARK: {"seed": spec.seed},
+    }
+    if spec.architecture == "mistral":
+        return MistralConfig(sliding_window=spec.sliding_window, **shape)
+    return LlamaConfig(**shape)
+
+
+def _model(
+    spec: MiniatureSpec, tokenizer: PreTrainedTokenizerFast, output_scale: NDArray[np.float64]
+) -> PreTrainedModel:
+    """Make the network, float32, every tensor from a generator of its own.
+
+    Numbers that come from (seed, name of the tensor) alone stay the same when transformers makes its layers in
+    another order, and numpy's are the same on every processor.
+    """
+    import numpy as np
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    def drawn(name: str) -> np.random.Generator:
+        return np.random.default_rng([spec.seed, int(hashlib.sha256(name.encode()).hexdigest()[:16], 16)])
+
+    # transformers fills the new network from torch's global generator, which is nobody's business: put back, and overwritten.
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForCausalLM.from_config(_config(spec, tokenizer), dtype=torch.float32)
+    weights = {
+        name: drawn(name).standard_normal(tuple(tensor.shape)) * spec.weight_range
+        for name, tensor in model.named_parameters()
+        if tensor.ndim == 2  # the others are the norms', which stay 1
+    }
+    weights["model.embed_tokens.weight" if spec.tied else "lm_head.weight"] *= output_scale[:, None]
+    # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn because, with tied
+    # embeddings, a token is its own best successor, and the network would say one word for ever.
+    signs = drawn("model.norm.weight").choice([-1.0, 1.0], spec.hidden_size)
+    weights["model.norm.weight"] = signs * _LOGIT_SPREAD / (spec.weight_range * math.sqrt(spec.hidden_size))
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, strict=False)
+
+    stops = tokenizer.convert_tokens_to_ids(list(STOP_TOKENS[spec.chat_format]))
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=stops if len(stops) > 1 else stops[0]
+    )
+    return model
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Stop before a folder is replaced that is no miniature: a mistyped path may be somebody's model."""
+    if not folder.exists():
+        return
+    found = (
+        {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+        if folder.is_dir()
+        else {""}
+    )
+    if found <= _FILES and ("config.json" not in found or MARK in read_json(folder / "config.json")):
+        return
+    raise SyncR2Error(
+        f"{folder}: holds something that is not a miniature model, so it stays as it is. "
+        "Give the miniature another folder, or remove this one."
+    )
+
+
+@contextmanager
+def _replaced_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder that takes the place of `folder` when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        yield new
+        for path in new.iterdir():
+            # safetensors makes private files; models are for all who may read the other files.
+            path.chmod((new / "config.json").stat().st_mode)
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
+        if folder.exists():
+            folder.rename(temporary / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(temporary)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Silence the bar that transformers shows while it saves; it would tear the workflow's own progress lines."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

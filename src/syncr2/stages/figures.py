@@ -1,0 +1,95 @@
+"""Figures of the report, each as SVG and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from syncr2 import figures, ids
+from syncr2.files import read_table
+from syncr2.ids import OrderedPair
+from syncr2.scenarios import RELATIONSHIPS
+from syncr2.store import read_r2
+from syncr2.synchrony import ENDS
+
+CONDITION_LABELS = {"interaction": "interaction", "passive": "passive reader"}
+
+
+def heatmaps(
+    r2: Mapping[str, str], pairs: Sequence[Sequence[str]], notice: str | None, output: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Draw R²(source layer, target layer) of every unordered pair.
+
+    Parameters
+    ----------
+    r2 : mapping
+        Path of the interaction's R² by ordered pair.
+    pairs : sequence of (model, model)
+        Unordered pairs.
+    notice : str or None
+        Warning on every figure.
+    output : mapping
+        `svg` and `png` by `model_1--model_2`.
+    """
+    for first, second in pairs:
+        panels = []
+        for order in ids.speaking_orders(first, second):
+            # The same direction stands in the same column for both speaking orders.
+            found = read_r2(r2[order.id])
+            by_source = sorted(ENDS, key=lambda name: getattr(order, ENDS[name].source) != first)
+            panels += [
+                figures.HeatmapPanel(
+                    source=getattr(order, ENDS[name].source),
+                    target=getattr(order, ENDS[name].target),
+                    speaking_order=_speaking_order(order, name),
+                    r2=found[name].r2.mean(axis=0),
+                )
+                for name in by_source
+            ]
+        paths = output[OrderedPair(first, second).id]
+        _save(figures.r2_heatmaps(panels, watermark=notice), paths)
+
+
+def _speaking_order(order: OrderedPair, direction: str) -> str:
+    if order.agent1 == order.agent2:
+        return f"from {'first' if ENDS[direction].source == 'agent1' else 'second'} speaker"
+    return f"{order.agent1} opens"
+
+
+def summary(
+    synchrony: str,
+    layers: str,
+    pairs: str,
+    correlations: str,
+    lags: Mapping[str, int],
+    family: Mapping[str, str],
+    notice: str | None,
+    output: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw the figures over all pairs: conditions, lags, layers, and SyncR² against social performance."""
+    sync = read_table(synchrony)
+    order = list(dict.fromkeys(sync["condition"]))
+    labels = {name: CONDITION_LABELS.get(name, f"lag {lags.get(name)}") for name in order}
+    drawn = {
+        "conditions": figures.sync_by_condition(sync, order, labels, watermark=notice),
+        "lags": figures.lag_decay(sync, lags, watermark=notice),
+        "layers": figures.layer_profiles(read_table(layers), family, watermark=notice),
+        "performance": figures.sync_vs_performance(read_table(pairs), read_table(correlations), watermark=notice),
+    }
+    for name, figure in drawn.items():
+        _save(figure, output[name])
+
+
+def groups(
+    groups: str, columns: Sequence[str], family: Mapping[str, str], notice: str | None, output: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Draw SyncR² by each column of the episodes that the configuration groups by."""
+    table = read_table(groups).astype({"value": str})
+    for column in columns:
+        order = RELATIONSHIPS if column == "relationship" else None
+        _save(figures.sync_by_group(table, column, order, families=family, watermark=notice), output[column])
+
+
+def _save(figure: Figure, paths: Mapping[str, str]) -> None:
+    figures.save(figure, paths["svg"], paths["png"])

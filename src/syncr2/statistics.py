@@ -1,0 +1,310 @@
+"""Correlation of SyncR² with social performance, plain and with a covariate held fixed.
+
+Tables in, tables out; nothing here reads or writes files. One row of the input is one unordered pair of
+models.
+
+Pairs share models, so they are not independent, and the p values below, which take them as independent, are
+too small when a model pulls all of its pairs in the same direction. They are given because the published
+study gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from syncr2.errors import SyncR2Error
+
+Vector = NDArray[np.float64]
+
+# Below this spread (relative to the size of the values) a column is rounding noise around a constant, and
+# dividing by its spread would make a correlation out of nothing. The same bound as in scipy's warning for
+# nearly constant input.
+_CONSTANT = 1e-13
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation coefficient with its two-sided p value; both NaN where undefined.
+
+    Attributes
+    ----------
+    r : float
+        In [-1, 1].
+    p : float
+        In [0, 1].
+    n : int
+        Number of pairs of models.
+    df : int
+        Degrees of freedom of the t statistic: n - 2 - number of covariates.
+    """
+
+    r: float
+    p: float
+    n: int
+    df: int
+
+
+def correlation(x: Vector, y: Vector) -> Correlation:
+    """Pearson correlation.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_pairs,)
+        Finite values.
+
+    Returns
+    -------
+    Correlation
+        r and p are NaN if there are fewer than 3 pairs (two points always lie on a line) or if a column is
+        constant.
+    """
+    from scipy import stats
+
+    n = len(x)
+    if n < 3 or _is_constant(x) or _is_constant(y):
+        return Correlation(np.nan, np.nan, n, n - 2)
+    result = stats.pearsonr(x, y)
+    return Correlation(float(result.statistic), float(result.pvalue), n, n - 2)
+
+
+def partial_correlation(x: Vector, y: Vector, covariates: Vector) -> Correlation:
+    r"""Pearson correlation of what is left of `x` and `y` once the covariates are regressed out.
+
+    With one covariate z this is :math:`(r_{xy} - r_{xz} r_{yz}) / \sqrt{(1 - r_{xz}^2)(1 - r_{yz}^2)}`; p is
+    from :math:`t = r \sqrt{df / (1 - r^2)}` with n - 2 - k degrees of freedom.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_pairs,)
+        Finite values.
+    covariates : ndarray of shape (n_pairs, k)
+        Finite values.
+
+    Returns
+    -------
+    Correlation
+        r and p are NaN if no degree of freedom is left, if a covariate is constant (nothing is held fixed, so
+        the name would promise too much), or if the covariates explain x or y wholly.
+    """
+    from scipy import stats
+
+    n, k = covariates.shape
+    df = n - 2 - k
+    undefined = Correlation(np.nan, np.nan, n, df)
+    if df < 1 or any(_is_constant(column) for column in (x, y, *covariates.T)):
+        return undefined
+    # Standardised first: covariates of very different size would otherwise make the least squares ill
+    # conditioned.
+    x, y = _standardised(x), _standardised(y)
+    design = np.column_stack([_standardised(column) for column in covariates.T])
+    rest_x, rest_y = (v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y))
+    length_x, length_y = np.linalg.norm(rest_x), np.linalg.norm(rest_y)
+    # x and y have length sqrt(n) here, so what is left of them can be compared with a fixed small number.
+    if min(length_x, length_y) < 1e-10 * np.sqrt(n):
+        return undefined
+    r = float(np.clip(rest_x @ rest_y / (length_x * length_y), -1.0, 1.0))
+    with np.errstate(divide="ignore"):
+        t = abs(r) * np.sqrt(df / np.float64(1.0 - r * r))
+    return Correlation(r, float(2.0 * stats.t.sf(t, df)), n, df)
+
+
+def correlations(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pearson correlation of SyncR² with social performance within each family.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        One row a pair of models, in any order, with columns `family`, `sync_r2`, `social_performance`. Other
+        columns are ignored.
+
+    Returns
+    -------
+    DataFrame
+        One row a family, in order of first appearance: `family`, `r`, `p` (two-sided, pairs taken as
+        independent), `n`. r and p are NaN where a family has fewer than 3 pairs or a column is constant in
+        it.
+
+    Raises
+    ------
+    SyncR2Error
+        If the table is empty, a column is missing, or a value is not a finite number.
+
+    Source
+    ------
+    Zhang et al., Neural Synchrony Between Socially Interacting Language Models, ICLR 2026.
+    """
+    rows = []
+    for family, group in _by_family(_checked(pairs, [])):
+        found = correlation(_vector(group, "sync_r2"), _vector(group, "social_performance"))
+        rows.append((family, found.r, found.p, found.n))
+    return pd.DataFrame(rows, columns=["family", "r", "p", "n"])
+
+
+def overall_correlation(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pearson correlation over all pairs, whatever their family.
+
+    Parameters, errors and the columns returned are those of `correlations`; the one row has `family` "all".
+    """
+    table = _checked(pairs, [])
+    return correlations(table.assign(family="all"))
+
+
+def partial_correlations(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    """Partial correlation of SyncR² with social performance within each family, one covariate at a time.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As for `correlations`, with one more column for each covariate (see `pair_covariates`).
+    covariates : sequence of str
+        Names of columns. With none the result has no rows.
+
+    Returns
+    -------
+    DataFrame
+        One row a covariate and family, covariates in the order given: `family`, `covariate`, `r`, `p`, `n`,
+        `df`. When r is NaN is told in `partial_correlation`.
+
+    Raises
+    ------
+    SyncR2Error
+        If the table is empty, a column is missing, or a value is not a finite number.
+    """
+    table = _checked(pairs, covariates)
+    rows = []
+    for covariate in covariates:
+        for family, group in _by_family(table):
+            found = partial_correlation(
+                _vector(group, "sync_r2"),
+                _vector(group, "social_performance"),
+                _vector(group, covariate)[:, None],
+            )
+            rows.append((family, covariate, found.r, found.p, found.n, found.df))
+    return pd.DataFrame(rows, columns=["family", "covariate", "r", "p", "n", "df"])
+
+
+def pair_covariates(
+    table: pd.DataFrame,
+    covariates_by_model: Mapping[str, Mapping[str, float]],
+    covariates: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Add the covariates of the models to a table of pairs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a pair, with columns `model_1` and `model_2`.
+    covariates_by_model : mapping
+        Name of a model to its covariates, such as ``{"llama-2-7b": {"ifeval": 0.40}}``. Models that stand in
+        no pair are ignored.
+    covariates : sequence of str, optional
+        Names of those to add. By default all that any model of the table has.
+
+    Returns
+    -------
+    DataFrame
+        A copy with one more column a covariate: the mean of the two models' values.
+
+    Raises
+    ------
+    SyncR2Error
+        If the table lacks a column or already has one of a covariate's name, or if a model of the table lacks
+        a covariate that is asked for.
+    """
+    _require_columns(table, ["model_1", "model_2"])
+    models = list(dict.fromkeys([*table["model_1"], *table["model_2"]]))
+    if covariates is None:
+        covariates = [name for model in models for name in covariates_by_model.get(model, {})]
+    names = list(dict.fromkeys(covariates))
+    taken = [name for name in names if name in table.columns]
+    if taken:
+        raise SyncR2Error(
+            f"Covariate name already taken: {', '.join(taken)} is a column of the table of pairs. "
+            "Give the covariate another name in the config."
+        )
+    missing = [
+        f"{model} lacks {name}"
+        for model in models
+        for name in names
+        if not _is_finite_number(covariates_by_model.get(model, {}).get(name))
+    ]
+    if missing:
+        raise SyncR2Error(
+            f"Covariates: {'; '.join(missing)} (a finite number is needed). A covariate must be given for "
+            "every model or for none: add the values in the config, or take the covariate out."
+        )
+    result = table.copy()
+    for name in names:
+        values = {model: float(covariates_by_model[model][name]) for model in models}
+        result[name] = (table["model_1"].map(values) + table["model_2"].map(values)) / 2.0
+    return result
+
+
+def _by_family(table: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:
+    # observed: a categorical column would otherwise bring families without a pair.
+    return list(table.groupby("family", sort=False, observed=True))
+
+
+def _vector(table: pd.DataFrame, column: str) -> Vector:
+    return np.asarray(table[column], dtype=np.float64)
+
+
+def _checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    """Keep the columns that count, as numbers; say what is wrong if they are not."""
+    numeric = ["sync_r2", "social_performance", *covariates]
+    _require_columns(pairs, ["family", *numeric])
+    if pairs.empty:
+        raise SyncR2Error(
+            "The table of pairs has no rows: there is nothing to correlate. Check the rule that made it."
+        )
+    if pairs["family"].isna().any():
+        raise SyncR2Error(f"The table of pairs: row {_first(pairs['family'].isna())} has no family.")
+    table = pairs[["family"]].copy()
+    for column in numeric:
+        values = pd.to_numeric(pairs[column], errors="coerce").astype(float)
+        bad = ~np.isfinite(values)
+        if bad.any():
+            row = _first(bad)
+            raise SyncR2Error(
+                f"The table of pairs: {column} is {pairs[column].iloc[row]!r} in row {row} (counted from "
+                f"0), {int(bad.sum())} such value(s) in all. Finite numbers are needed. A pair whose value "
+                "could not be made has to be made again or taken out on purpose: it is never left out "
+                "silently."
+            )
+        table[column] = values
+    return table
+
+
+def _require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise SyncR2Error(
+            f"The table of pairs lacks {', '.join(missing)}. It has: "
+            f"{', '.join(map(str, table.columns)) or 'no columns'}."
+        )
+    double = sorted({column for column in columns if list(table.columns).count(column) > 1})
+    if double:
+        raise SyncR2Error(f"The table of pairs has more than one column named {', '.join(double)}. Keep one.")
+
+
+def _first(mask: pd.Series) -> int:
+    return int(np.flatnonzero(mask.to_numpy())[0])
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _is_constant(values: Vector) -> bool:
+    mean = values.mean()
+    return bool(np.linalg.norm(values - mean) <= _CONSTANT * max(abs(mean), np.finfo(float).tiny))
+
+
+def _standardised(values: Vector) -> Vector:
+    centred = values - values.mean()
+    return np.asarray(centred / centred.std())

@@ -1,0 +1,279 @@
+"""The HDF5 layout: the only module that knows dataset paths.
+
+A states file holds, for each of the two agents, `hidden` (layer, row, hidden size), layer-major because the maps read one
+layer at a time, and `rows`, a table with one entry a row. An R² file holds, for each direction, `r2` (split, source layer,
+target layer) and what is needed to check it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from syncr2.errors import SyncR2Error
+from syncr2.files import atomic_path
+from syncr2.ids import DIRECTIONS
+from syncr2.samples import Row
+
+STATES_FORMAT = "syncr2/states/1"
+R2_FORMAT = "syncr2/r2/1"
+AGENTS = ("agent1", "agent2")
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+# Rows in one chunk at most: a chunk stays below HDF5's 4 GiB and within reach of its cache.
+CHUNK_ROWS = 8192
+
+
+class StateRow(NamedTuple):
+    """One row of the table beside the states."""
+
+    episode_id: str
+    environment_id: str
+    seed: int
+    turn: int
+    n_prompt_tokens: int
+    last_token_id: int
+
+    @property
+    def key(self) -> Row:
+        """What samples are joined on."""
+        return Row(self.episode_id, self.seed, self.turn)
+
+
+class AgentStates(NamedTuple):
+    """States of one agent, (n_layers, n_rows, hidden_size), and their rows."""
+
+    hidden: NDArray
+    rows: Sequence[StateRow]
+
+
+class DirectionR2(NamedTuple):
+    """R² of one direction of one condition.
+
+    Attributes
+    ----------
+    r2 : ndarray, shape (n_splits, n_source_layers, n_target_layers)
+    n_train, n_test : ndarray of int, shape (n_splits,)
+    n_available : int
+        Samples there were to draw from.
+    groups : dict
+        `{column: {value: (r2, n_test)}}`, with r2 of shape (n_splits, n_source_layers): test R² within that group of
+        episodes at the target layer that is best over all test rows.
+    """
+
+    r2: NDArray
+    n_train: NDArray
+    n_test: NDArray
+    n_available: int
+    groups: Mapping[str, Mapping[str, tuple[NDArray, NDArray]]]
+
+
+@contextmanager
+def _writing(path: str | Path, file_format: str, made_by: Mapping[str, Any]) -> Iterator[h5py.File]:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = file_format
+        file.attrs["made_by"] = json.dumps(made_by, ensure_ascii=False)
+        yield file
+        # Last of all: a file without it was never finished, whatever else can be read from it.
+        file.attrs["complete"] = True
+
+
+@contextmanager
+def _reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
+    remedy = "Delete it and run again: only its job is repeated."
+    if not Path(path).is_file():
+        raise SyncR2Error(f"{path}: no such file.")
+    try:
+        # No lock: network file systems refuse it, and our files never change once they have their name.
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise SyncR2Error(f"{path}: not a whole HDF5 file ({error}). {remedy}") from None
+    with file:
+        found = file.attrs.get("format")
+        if found != file_format or not file.attrs.get("complete", False):
+            raise SyncR2Error(f"{path}: expected a finished file of format {file_format}, found {found}. {remedy}")
+        try:
+            yield file
+        except OSError as error:
+            raise SyncR2Error(f"{path}: cannot be read ({error}). {remedy}") from None
+
+
+def as_stored(hidden: NDArray, precision: str, rows: Sequence[StateRow]) -> NDArray:
+    """States in the number format of the file, refused where it cannot hold them.
+
+    Raises
+    ------
+    SyncR2Error
+        If a value is not finite or beyond float16's range; the message names layer, episode, turn and value.
+    """
+    limit = FLOAT16_MAX if precision == "float16" else np.inf
+    bad = ~(np.abs(hidden) <= limit)
+    if bad.any():
+        layer, row, unit = (int(i[0]) for i in np.nonzero(bad))
+        where = f"layer {layer}, unit {unit}, episode {rows[row].episode_id}, seed {rows[row].seed}, turn {rows[row].turn}"
+        value = hidden[layer, row, unit]
+        if not np.isfinite(value):
+            raise SyncR2Error(f"A hidden state is {value} ({where}). Try the model with dtype: float32.")
+        raise SyncR2Error(
+            f"A hidden state of {value:.6g} ({where}) is beyond float16's {limit:.0f}. Set states.precision: float32."
+        )
+    return hidden.astype(precision)
+
+
+def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: Mapping[str, Any]) -> None:
+    """Write the states of both agents, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Target file.
+    states : mapping
+        `agent1` and `agent2`, in the number format in which they are to be stored (see `as_stored`).
+    made_by : mapping
+        Provenance, kept as JSON in an attribute.
+    """
+    with _writing(path, STATES_FORMAT, made_by) as file:
+        for agent in AGENTS:
+            hidden, rows = states[agent]
+            n_layers, n_rows, width = hidden.shape
+            group = file.create_group(agent)
+            chunks = (1, min(n_rows, CHUNK_ROWS), width) if n_rows else None
+            group.create_dataset("hidden", data=hidden, chunks=chunks)
+            group.create_dataset("rows", data=_table(rows))
+
+
+def _table(rows: Sequence[StateRow]) -> NDArray:
+    text = h5py.string_dtype("utf-8")
+    dtype = [(name, text if name in ("episode_id", "environment_id") else np.int64) for name in StateRow._fields]
+    return np.array([tuple(row) for row in rows], dtype=dtype)
+
+
+def _state_rows(table: h5py.Dataset) -> list[StateRow]:
+    return [StateRow(*(x.decode() if isinstance(x, bytes) else int(x) for x in row)) for row in table[()]]
+
+
+@dataclass(frozen=True)
+class StackedStates:
+    """One agent's states over several files, read a layer at a time.
+
+    Indexing with a layer number gives `(n_rows, hidden_size)`; `take` keeps chosen rows only.
+    """
+
+    paths: tuple[Path, ...]
+    agent: str
+    rows: tuple[StateRow, ...]
+    n_layers: int
+    hidden_size: int
+    chosen: NDArray[np.intp] | None = None
+
+    def __len__(self) -> int:
+        return self.n_layers
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_layers, n_rows, hidden_size)."""
+        n_rows = len(self.rows) if self.chosen is None else len(self.chosen)
+        return self.n_layers, n_rows, self.hidden_size
+
+    def __getitem__(self, layer: int) -> NDArray:
+        parts = []
+        for path in self.paths:
+            with _reading(path, STATES_FORMAT) as file:
+                parts.append(file[self.agent]["hidden"][layer])
+        values = np.concatenate(parts)
+        return values if self.chosen is None else values[self.chosen]
+
+    def take(self, rows: NDArray[np.intp]) -> StackedStates:
+        """The same states with only these rows, in this order."""
+        return StackedStates(self.paths, self.agent, self.rows, self.n_layers, self.hidden_size, rows)
+
+
+def open_states(paths: str | Path | Sequence[str | Path]) -> dict[str, StackedStates]:
+    """Open the states of one ordered pair and reading, without reading them yet.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Files of the same pair and reading: its seeds and shards.
+
+    Returns
+    -------
+    dict
+        `agent1` and `agent2`, each `StackedStates`: `states["agent1"][layer]` is an array (n_rows, hidden_size) and
+        `states["agent1"].rows` says which episode, seed and turn each row is.
+
+    Raises
+    ------
+    SyncR2Error
+        If a file is missing, cut off or of another format, or the files differ in layers or width.
+    """
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not files:
+        raise SyncR2Error("open_states needs at least one file.")
+    rows: dict[str, list[StateRow]] = {agent: [] for agent in AGENTS}
+    shape: dict[str, tuple[int, int]] = {}
+    for path in files:
+        with _reading(path, STATES_FORMAT) as file:
+            for agent in AGENTS:
+                n_layers, _, width = file[agent]["hidden"].shape
+                if shape.setdefault(agent, (n_layers, width)) != (n_layers, width):
+                    raise SyncR2Error(
+                        f"{path}: {agent} has {n_layers} layers of {width}, the files before it {shape[agent]}: "
+                        "they are not of one model."
+                    )
+                rows[agent] += _state_rows(file[agent]["rows"])
+    return {agent: StackedStates(tuple(files), agent, tuple(rows[agent]), *shape[agent]) for agent in AGENTS}
+
+
+def write_r2(path: str | Path, directions: Mapping[str, DirectionR2], made_by: Mapping[str, Any]) -> None:
+    """Write the R² matrices of one ordered pair and condition, whole or not at all."""
+    with _writing(path, R2_FORMAT, made_by) as file:
+        for name in DIRECTIONS:
+            result = directions[name]
+            group = file.create_group(name)
+            group.create_dataset("r2", data=result.r2)
+            group.create_dataset("n_train", data=result.n_train)
+            group.create_dataset("n_test", data=result.n_test)
+            group.attrs["n_available"] = result.n_available
+            for column, values in result.groups.items():
+                for i, (value, (r2, n_test)) in enumerate(sorted(values.items())):
+                    # Values are free text; only their number is a path.
+                    part = group.create_group(f"groups/{column}/{i}")
+                    part.attrs["value"] = value
+                    part.create_dataset("r2", data=r2)
+                    part.create_dataset("n_test", data=n_test)
+
+
+def read_r2(path: str | Path) -> dict[str, DirectionR2]:
+    """Read what `write_r2` wrote.
+
+    Raises
+    ------
+    SyncR2Error
+        If the file is missing, cut off or of another format.
+    """
+    found = {}
+    with _reading(path, R2_FORMAT) as file:
+        for name in DIRECTIONS:
+            group = file[name]
+            groups = {
+                column: {part.attrs["value"]: (part["r2"][()], part["n_test"][()]) for part in parts.values()}
+                for column, parts in group.get("groups", {}).items()
+            }
+            found[name] = DirectionR2(
+                group["r2"][()], group["n_train"][()], group["n_test"][()], int(group.attrs["n_available"]), groups
+            )
+    return found
+
+
+def read_made_by(path: str | Path) -> dict[str, Any]:
+    """The provenance record inside one of our HDF5 files."""
+    with h5py.File(path, "r", locking=False) as file:
+        return json.loads(file.attrs["made_by"])

@@ -1,0 +1,191 @@
+"""R² matrices of a pair of agents, and SyncR².
+
+    directed(A→B) = mean over source layers l of max(0, max over target layers m of R²(l, m))
+    SyncR²(A, B)  = mean of the directed values, over both directions and both speaking orders
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from syncr2 import ridge, samples
+from syncr2.errors import SyncR2Error
+from syncr2.ids import DIRECTIONS, Condition
+from syncr2.samples import Samples
+from syncr2.store import DirectionR2, StackedStates
+
+
+def directed_sync(r2: ArrayLike) -> float:
+    """SyncR² of one direction from its R² matrix.
+
+    Parameters
+    ----------
+    r2 : array_like, shape (n_source_layers, n_target_layers)
+        Test R², averaged over splits.
+
+    Returns
+    -------
+    float
+        The best target layer's R² of each source layer, negative ones set to 0, averaged over source layers; 0 to 1.
+
+    Raises
+    ------
+    SyncR2Error
+        If the matrix is not two-dimensional, is empty or holds a value that is not finite.
+    """
+    matrix = np.asarray(r2, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise SyncR2Error(f"R² must be (n_source_layers, n_target_layers), found shape {matrix.shape}.")
+    if not np.isfinite(matrix).all():
+        raise SyncR2Error("R² holds a value that is not finite.")
+    return float(np.maximum(matrix.max(axis=1), 0).mean())
+
+
+class Ends(NamedTuple):
+    """Where a direction begins and ends."""
+
+    source: str
+    target: str
+
+
+ENDS: Mapping[str, Ends] = {
+    DIRECTIONS[0]: Ends("agent1", "agent2"),
+    DIRECTIONS[1]: Ends("agent2", "agent1"),
+}
+
+
+def episode_order(states: Mapping[str, StackedStates]) -> list[str]:
+    """Episodes in the order of the files; agent 1 speaks in every dialogue, so its rows name them all."""
+    return list(dict.fromkeys(row.episode_id for row in states["agent1"].rows))
+
+
+def join_states(source: StackedStates, target: StackedStates, lag: int, order: Sequence[str]) -> Samples:
+    """Samples of one direction: see `samples.join`."""
+    return samples.join([row.key for row in source.rows], [row.key for row in target.rows], lag, order)
+
+
+def common_sample_number(states: Mapping[str, StackedStates], lags: Iterable[int]) -> int:
+    """The largest number of samples that every direction and lag of a pair can meet in any split.
+
+    Parameters
+    ----------
+    states : mapping
+        The engaged states of both agents; a passive reading has the same rows.
+    lags : iterable of int
+        Lags of all conditions, so that each condition uses equally many samples.
+
+    Raises
+    ------
+    SyncR2Error
+        If some lag has too few samples for a split of train and test.
+    """
+    order = episode_order(states)
+    found = {}
+    for lag in lags:
+        for name, ends in ENDS.items():
+            joined = join_states(states[ends.source], states[ends.target], lag, order)
+            found[name, lag] = samples.max_samples(joined.per_episode(len(order)))
+    (name, lag), smallest = min(found.items(), key=lambda item: item[1])
+    if smallest < 10:
+        raise SyncR2Error(
+            f"Direction {name} at lag {lag} has room for {smallest} samples only, at least 10 are needed: the dialogues are "
+            "too few or end too early. Play more episodes or seeds, or take the lag off synchrony.lags."
+        )
+    return smallest
+
+
+def condition_r2(
+    source_states: Mapping[str, StackedStates],
+    engaged: Mapping[str, StackedStates],
+    condition: Condition,
+    n_samples: int,
+    split_seeds: Sequence[int],
+    penalty: float,
+    groups: Mapping[str, Mapping[str, str]],
+) -> dict[str, DirectionR2]:
+    """R² of both directions of one ordered pair under one condition.
+
+    Parameters
+    ----------
+    source_states : mapping
+        States of both agents in the condition's source reading.
+    engaged : mapping
+        Engaged states of both agents, from which targets come.
+    condition : Condition
+        Its lag says which target row meets which source row.
+    n_samples : int
+        For the split; see `samples.paper_split`.
+    split_seeds : sequence of int
+    penalty : float
+    groups : mapping
+        `{column: {episode id: value}}`: R² is given within each value too.
+    """
+    order = episode_order(engaged)
+    return {
+        name: _direction_r2(
+            source_states[ends.source],
+            engaged[ends.target],
+            condition.lag,
+            order,
+            n_samples,
+            split_seeds,
+            penalty,
+            groups,
+        )
+        for name, ends in ENDS.items()
+    }
+
+
+def _direction_r2(
+    source: StackedStates,
+    target: StackedStates,
+    lag: int,
+    order: Sequence[str],
+    n_samples: int,
+    split_seeds: Sequence[int],
+    penalty: float,
+    groups: Mapping[str, Mapping[str, str]],
+) -> DirectionR2:
+    joined = join_states(source, target, lag, order)
+    x, y = source.take(joined.source), target.take(joined.target)
+    counts = joined.per_episode(len(order))
+    splits = [samples.sample_rows(joined, samples.paper_split(counts, n_samples, seed)) for seed in split_seeds]
+    r2 = np.stack([ridge.layer_r2(x, y, train, test, penalty) for train, test in splits])
+    best = r2.mean(axis=0).argmax(axis=1)
+    labels = {column: np.array([of[episode] for episode in order])[joined.episode] for column, of in groups.items()}
+    return DirectionR2(
+        r2=r2,
+        n_train=np.array([len(train) for train, _ in splits]),
+        n_test=np.array([len(test) for _, test in splits]),
+        n_available=len(joined.source),
+        groups=_grouped(x, y, splits, best.tolist(), labels, penalty),
+    )
+
+
+def _grouped(
+    x: StackedStates,
+    y: StackedStates,
+    splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    best: Sequence[int],
+    labels: Mapping[str, NDArray[np.str_]],
+    penalty: float,
+) -> dict[str, dict[str, tuple[NDArray, NDArray]]]:
+    keys = [(column, str(value)) for column, of in labels.items() for value in np.unique(of)]
+    if not keys:
+        return {}
+    masks = [[labels[column][test] == value for column, value in keys] for _, test in splits]
+    r2 = np.stack(
+        [
+            ridge.subset_r2(x, y, train, test, best, chosen, penalty)
+            for (train, test), chosen in zip(splits, masks, strict=True)
+        ]
+    )
+    found: dict[str, dict[str, tuple[NDArray, NDArray]]] = {}
+    for i, (column, value) in enumerate(keys):
+        sizes = np.array([chosen[i].sum() for chosen in masks])
+        found.setdefault(column, {})[value] = (r2[:, i], sizes)
+    return found

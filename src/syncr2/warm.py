@@ -1,0 +1,113 @@
+"""Jobs forked from one process that has imported torch and transformers already.
+
+Importing the two takes seconds, and a laptop run has hundreds of short jobs. With `resources.warm_start`, the Snakefile
+starts a server that imports them once; a job's script asks it to fork and run the stage function in the child. The child
+is an ordinary process of its own: it dies when the script that asked for it dies, and a script that finds no server does
+the work itself. Local runs only, for a cluster must account for a job's memory where the job is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ADDRESS_VARIABLE = "SYNCR2_WARM"
+CLUSTER_VARIABLE = "SLURM_JOB_ID"
+
+
+def start() -> None:
+    """Start the server and leave its address in the environment, where jobs of this process will find it.
+
+    The server ends when this process does, however that happens.
+    """
+    address = Path(tempfile.mkdtemp(prefix="syncr2-warm-")) / "socket"
+    subprocess.Popen(
+        [sys.executable, "-m", "syncr2.warm", str(address), str(os.getpid())], stdin=subprocess.DEVNULL
+    )
+    os.environ[ADDRESS_VARIABLE] = str(address)
+
+
+def call(request: Mapping[str, Any]) -> int | None:
+    """Let the server run a job; wait for its end.
+
+    Parameters
+    ----------
+    request : mapping
+        JSON-able keyword arguments of `syncr2.jobs.execute`.
+
+    Returns
+    -------
+    int or None
+        The job's exit code (1 if its process died), or None if there is no server to ask.
+    """
+    address = os.environ.get(ADDRESS_VARIABLE)
+    if not address or CLUSTER_VARIABLE in os.environ:
+        return None
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(address)
+        except OSError:
+            return None
+        message = json.dumps({"folder": str(Path.cwd()), "request": dict(request)})
+        connection.sendall(message.encode() + b"\n")
+        answer = connection.makefile().readline()
+    return int(answer) if answer else 1
+
+
+def serve(address: Path, parent: int) -> None:
+    """Fork a child for every request until `parent` is gone."""
+    # Nothing is computed here, so that no thread pool exists yet when a child is forked.
+    import torch  # noqa: F401
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, MistralForCausalLM  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake, which ends its jobs in good order
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(address))
+        server.listen(64)
+        while os.getppid() == parent:
+            if select.select([server], [], [], 1.0)[0]:
+                connection, _ = server.accept()
+                if os.fork() == 0:
+                    server.close()
+                    _child(connection)
+                connection.close()
+    address.unlink()
+    address.parent.rmdir()
+
+
+def _child(connection: socket.socket) -> None:
+    from syncr2.jobs import execute
+
+    code = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        message = json.loads(connection.makefile().readline())
+        threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
+        os.chdir(message["folder"])
+        code = execute(**message["request"])
+        connection.sendall(f"{code}\n".encode())
+    finally:
+        # Not sys.exit: what the server had registered for its own end is not the child's to run.
+        os._exit(code)
+
+
+def _die_with(connection: socket.socket) -> None:
+    """End this process when the script at the other end is gone."""
+    if not connection.recv(1):
+        os.killpg(os.getpid(), signal.SIGKILL) if os.getpgrp() == os.getpid() else os._exit(1)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

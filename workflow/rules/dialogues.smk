@@ -1,0 +1,26 @@
+# Dialogues: scenarios + two models -> one JSON line a dialogue.
+rule play_dialogues:
+    """Let the two models of an ordered pair play one shard of the episodes, with one seed."""
+    input:
+        scenarios=SCENARIOS,
+        miniatures=miniatures_of,
+    output:
+        DIALOGUES,
+    params:
+        revision=REVISIONS["dialogues"],
+        models=model_sources,
+        settings=configuration.slice_of(experiment.dialogue, "device", "batch_size"),
+        template=template_sha256("engaged"),
+    log:
+        f"{RESULTS}/logs/play_dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/play_dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    threads: experiment.resources.threads
+    resources:
+        gpu=gpus_together,
+        mem_mb=memory_together,
+        runtime=model_runtime,
+    conda:
+        "../../envs/transformers.yaml"
+    script:
+        "../scripts/play_dialogues.py"

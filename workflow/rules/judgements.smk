@@ -1,0 +1,81 @@
+# Judgements: dialogues -> scores on seven dimensions -> social performance by pair; and what the dialogues are like.
+ALL_DIALOGUES = all_shards(DIALOGUES, pair=PAIRS)
+ALL_JUDGEMENTS = all_shards(JUDGEMENTS, pair=PAIRS, judge=list(experiment.judges))
+
+
+rule judge_dialogues:
+    """Let one judge score one shard; a dialogue that could not be judged says so in its line."""
+    input:
+        scenarios=SCENARIOS,
+        dialogues=DIALOGUES,
+    output:
+        JUDGEMENTS,
+    params:
+        revision=REVISIONS["judgements"],
+        settings=lambda wildcards: asdict(experiment.judges[wildcards.judge]),
+        template=template_sha256("judge"),
+        shard_size=experiment.dialogue.shard_size,
+    log:
+        f"{RESULTS}/logs/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/judge_dialogues.py"
+
+
+rule summarise_performance:
+    """Average the scores over agents, episodes, seeds and speaking orders, by judge and pair."""
+    input:
+        ALL_JUDGEMENTS,
+    output:
+        f"{RESULTS}/performance.tsv",
+    params:
+        revision=REVISIONS["performance"],
+        family=experiment.family,
+    log:
+        f"{RESULTS}/logs/summarise_performance.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_performance.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/summarise_performance.py"
+
+
+rule describe_dialogues:
+    """One row a dialogue with its episode's fields, and the quality of dialogues by ordered pair."""
+    input:
+        dialogues=ALL_DIALOGUES,
+        judgements=ALL_JUDGEMENTS,
+    output:
+        dialogues=f"{RESULTS}/dialogues.tsv",
+        quality=report(
+            f"{RESULTS}/quality.tsv",
+            caption="../report/quality.rst",
+            category="Tables",
+            labels={"table": "Quality of the dialogues"},
+        ),
+    params:
+        revision=REVISIONS["performance"],
+    log:
+        f"{RESULTS}/logs/describe_dialogues.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe_dialogues.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/describe_dialogues.py"

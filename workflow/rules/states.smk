@@ -1,0 +1,30 @@
+# States: dialogues + one model at a time -> the last prompt token's hidden state after every block.
+rule replay_states:
+    """Replay every prompt of a shard, as the agents read it (engaged) or as a bystander does (passive)."""
+    input:
+        scenarios=SCENARIOS,
+        dialogues=DIALOGUES,
+        miniatures=miniatures_of,
+    output:
+        STATES,
+    params:
+        revision=REVISIONS["states"],
+        models=model_sources,
+        settings=lambda wildcards: {"precision": experiment.states.precision}
+        | ({"bystander": experiment.states.bystander} if wildcards.reading == "passive" else {}),
+        # The engaged prompts stand in the dialogues already.
+        template=lambda wildcards: template_sha256("bystander") if wildcards.reading == "passive" else None,
+        shard_size=experiment.dialogue.shard_size,
+    log:
+        f"{RESULTS}/logs/replay_states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/replay_states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    threads: experiment.resources.threads
+    resources:
+        gpu=gpus_one_by_one,
+        mem_mb=memory_one_by_one,
+        runtime=model_runtime,
+    conda:
+        "../../envs/transformers.yaml"
+    script:
+        "../scripts/replay_states.py"

@@ -1,0 +1,27 @@
+# Statistics: SyncR² and social performance by pair -> correlations.
+rule correlate:
+    """Correlate SyncR² with social performance within each family, plainly and given each covariate."""
+    input:
+        synchrony=rules.summarise_synchrony.output.pairs,
+        performance=rules.summarise_performance.output,
+    output:
+        pairs=f"{RESULTS}/statistics/pairs.tsv",
+        correlations=f"{RESULTS}/statistics/correlations.tsv",
+        partial=f"{RESULTS}/statistics/partial_correlations.tsv",
+    params:
+        revision=REVISIONS["statistics"],
+        covariates=experiment.covariates,
+        covariates_by_model={name: model.covariates for name, model in experiment.models.items()},
+        max_failure_rate=experiment.max_failure_rate,
+    log:
+        f"{RESULTS}/logs/correlate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/correlate.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/correlate.py"

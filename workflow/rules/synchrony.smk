@@ -1,0 +1,67 @@
+# Synchrony: states -> R²(source layer, target layer) a pair and condition -> SyncR² tables.
+def source_states(wildcards):
+    """The condition's source reading; targets are always engaged."""
+    return all_shards(STATES, pair=wildcards.pair, reading=CONDITIONS[wildcards.condition].source_reading)
+
+
+def map_settings(wildcards):
+    """What the maps depend on; with automatic sample numbers, on the lags of all conditions too."""
+    settings = configuration.slice_of(experiment.synchrony, "conditions")
+    if settings["samples"] is None:
+        settings["all_lags"] = sorted({condition.lag for condition in CONDITIONS.values()})
+    return settings
+
+
+rule fit_layer_maps:
+    """Fit the ridge map of every pair of layers, in both directions, for every split; keep the test R²."""
+    input:
+        scenarios=SCENARIOS,
+        engaged=all_shards(STATES, reading="engaged"),
+        source=source_states,
+    output:
+        R2,
+    params:
+        revision=REVISIONS["r2"],
+        condition=lambda wildcards: list(CONDITIONS[wildcards.condition]),
+        settings=map_settings,
+    log:
+        f"{RESULTS}/logs/fit_layer_maps/{{pair}}/{{condition}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_layer_maps/{{pair}}/{{condition}}.tsv"
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/fit_layer_maps.py"
+
+
+rule summarise_synchrony:
+    """Gather SyncR² of every pair and condition, its directions, layers and groups, into tables."""
+    input:
+        expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
+    output:
+        pairs=f"{RESULTS}/synchrony.tsv",
+        directed=f"{RESULTS}/synchrony_directed.tsv",
+        layers=f"{RESULTS}/layer_profile.tsv",
+        groups=f"{RESULTS}/synchrony_groups.tsv",
+    params:
+        revision=REVISIONS["synchrony"],
+        measured=expand("{pair}/{condition}", pair=PAIRS, condition=list(CONDITIONS)),
+        pairs=experiment.pairs,
+        conditions=list(CONDITIONS),
+        family=experiment.family,
+    log:
+        f"{RESULTS}/logs/summarise_synchrony.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_synchrony.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/summarise_synchrony.py"

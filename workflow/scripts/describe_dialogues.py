@@ -1,0 +1,12 @@
+"""Tables about the dialogues themselves."""
+
+from syncr2 import jobs
+
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "quality:describe",
+    dialogues=snakemake.input.dialogues,
+    judgements=snakemake.input.judgements,
+    output=dict(snakemake.output.items()),
+)

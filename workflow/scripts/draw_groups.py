@@ -1,0 +1,17 @@
+"""Draw SyncR² by every column of the episodes that the configuration groups by."""
+
+from syncr2 import jobs
+
+columns = snakemake.params.columns
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "figures:groups",
+    groups=snakemake.input[0],
+    columns=columns,
+    family=snakemake.params.family,
+    notice=snakemake.params.notice,
+    output={
+        column: {"svg": snakemake.output[2 * i], "png": snakemake.output[2 * i + 1]} for i, column in enumerate(columns)
+    },
+)

@@ -1,0 +1,12 @@
+"""Download the public episodes and check their bytes."""
+
+from syncr2 import jobs
+
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "scenarios:fetch_public",
+    url=snakemake.params.url,
+    sha256=snakemake.params.sha256,
+    folder=snakemake.params.folder,
+)

@@ -1,0 +1,15 @@
+"""Fit every map of one ordered pair under one condition."""
+
+from syncr2 import jobs
+
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "r2:layer_maps",
+    scenarios=snakemake.input.scenarios,
+    engaged=snakemake.input.engaged,
+    source=snakemake.input.source,
+    output=snakemake.output[0],
+    condition=snakemake.params.condition,
+    settings=snakemake.params.settings,
+)

@@ -1,0 +1,19 @@
+"""Let the two models of an ordered pair play one shard of the episodes."""
+
+from syncr2 import jobs
+
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "dialogues:play_shard",
+    scenarios=snakemake.input.scenarios,
+    output=snakemake.output[0],
+    pair=snakemake.wildcards.pair,
+    seed=int(snakemake.wildcards.seed),
+    shard=int(snakemake.wildcards.shard),
+    models=snakemake.params.models,
+    settings=snakemake.params.settings,
+    prompts=snakemake.config["prompts"],
+    batch_size=snakemake.config["dialogue"]["batch_size"],
+    device=snakemake.config["dialogue"]["device"],
+)

@@ -1,0 +1,12 @@
+"""Average the scores by judge and pair."""
+
+from syncr2 import jobs
+
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "judgements:summarise",
+    judgements=snakemake.input,
+    family=snakemake.params.family,
+    output=snakemake.output[0],
+)
