@@ -29,6 +29,9 @@ class ChatEncoder:
 
     Attributes
     ----------
+    tokenizer : transformers tokenizer
+    model_name : str
+        As given.
     template_sha256 : str
         Of the chat template in use.
 
@@ -39,7 +42,8 @@ class ChatEncoder:
     """
 
     def __init__(self, tokenizer: Any, model_name: str, chat_template: str | None = None) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
+        self.model_name = model_name
         self._model = f"model `{model_name}`"
         self._template = chat_template or self._own_template()
         self.template_sha256 = sha256_text(self._template)
@@ -65,7 +69,7 @@ class ChatEncoder:
         """
         message = self._as_plain_text(text)
         try:
-            whole = self._tokenizer.apply_chat_template(
+            whole = self.tokenizer.apply_chat_template(
                 [{"role": "user", "content": message}],
                 chat_template=self._template,
                 tokenize=False,
@@ -81,12 +85,12 @@ class ChatEncoder:
                 f"{self._model}: its chat template does not pass on the content of a user message; it gave "
                 f"{whole[:80]!r}. {_REPLACE}"
             )
-        ids = list(self._tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"])
+        ids = list(self.tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"])
         return self._with_one_bos(ids)
 
     def _own_template(self) -> str:
         try:
-            return str(self._tokenizer.get_chat_template())
+            return str(self.tokenizer.get_chat_template())
         except ValueError:
             raise SyncR2Error(
                 f"{self._model}: its tokenizer has no chat template, so nobody knows how to address it. "
@@ -107,7 +111,7 @@ class ChatEncoder:
             return [self._bos, *ids] if self._adds_bos else ids
         if found != [0]:
             raise SyncR2Error(
-                f"{self._model}: the begin token {self._tokenizer.bos_token!r} stands at positions "
+                f"{self._model}: the begin token {self.tokenizer.bos_token!r} stands at positions "
                 f"{', '.join(map(str, found[:5]))} of the prompt; it may stand once, at position 0. "
                 f"{_REPLACE}"
             )

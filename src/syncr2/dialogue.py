@@ -139,7 +139,7 @@ def check_contexts(
         With the longest prompt, the limit and the episode.
     """
     for agent, voice in enumerate(voices, start=1):
-        lengths = {e.id: len(voice.encoder.encode(prompts.engaged(agent_view(e, agent), []))) for e in episodes}
+        lengths = {e.id: _opening_length(e, agent, voice, prompts) for e in episodes}
         longest = max(lengths, key=lambda episode_id: lengths[episode_id])
         needed = lengths[longest] + sampling.max_new_tokens
         if needed > voice.context:
@@ -150,6 +150,12 @@ def check_contexts(
                 f"but the model takes {voice.context} ({too_long} of {len(episodes)} episodes are too long). "
                 "Shorten the prompt templates, lower max_new_tokens or take the model out."
             )
+
+
+def _opening_length(episode: Episode, agent: int, voice: Voice, prompts: Prompts) -> int:
+    """Tokens of an agent's first prompt; agent 2's holds agent 1's first turn, taken as empty here."""
+    earlier = [Spoken(0, episode.agents[0].name, "")][: agent - 1]
+    return len(voice.encoder.encode(prompts.engaged(agent_view(episode, agent), earlier)))
 
 
 def play(

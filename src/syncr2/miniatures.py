@@ -1,52 +1,35 @@
 """Miniature models: untrained networks of the real classes, to try the experiment without a download.
 
-A miniature is an ordinary model folder (configuration, safetensors, tokenizer, chat template), read by the code that
-reads real models. Nothing in it has been trained: the weights are noise from a seed, and the tokenizer is counted
-from text that the project owns. Results from miniatures show that the machinery runs; about language models
-they say nothing.
+A miniature is an ordinary model folder (configuration, safetensors, tokenizer, chat template), read by the
+code that reads real models. Nothing in it has been trained: the weights are noise from a seed, and the
+tokenizer is counted from text that the project owns. Results from miniatures show that the machinery runs;
+about language models they say nothing.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import hashlib
 import math
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json
+from syncr2.miniature_spec import SPECIAL_TOKENS, STOP_TOKENS, MiniatureSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# Of each chat format: every special token, begin token first, and those at which generation stops, the tokenizer's end token first.
-SPECIAL_TOKENS: dict[str, tuple[str, ...]] = {
-    "mistral": ("<s>", "</s>"),
-    "llama-2": ("<s>", "</s>"),
-    "llama-3": (
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|eot_id|>",
-    ),
-}
-STOP_TOKENS: dict[str, tuple[str, ...]] = {
-    "mistral": ("</s>",),
-    "llama-2": ("</s>",),
-    "llama-3": ("<|eot_id|>", "<|end_of_text|>"),
-}
-ARCHITECTURES = ("mistral", "llama")
+__all__ = ["MiniatureSpec", "build_miniature", "miniature_corpus"]
+
 TEMPLATE_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "chat_templates"
 
 # Written into every miniature's config.json. A folder whose configuration lacks it is somebody's real model.
@@ -61,156 +44,12 @@ _FILES = {
     "special_tokens_map.json",
     "chat_template.jinja",
 }
-_N_BYTES = 256
 
-# Standard deviation of the logits of words, at every width. At a temperature of 0.7 the likeliest of a thousand words is
-# then plausible but not certain, so that what is said differs both from prompt to prompt and from draw to draw.
+# Standard deviation of the logits of words, at every width. At a temperature of 0.7 a few dozen of a thousand
+# words are then likely, so that what is said differs from prompt to prompt and from draw to draw.
 _LOGIT_SPREAD = 2.0
 # The output rows of tokens that are no words are this much shorter (see `_output_scale`).
 _QUIET = 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class MiniatureSpec:
-    """The shape of one miniature, checked when it is made.
-
-    Attributes
-    ----------
-    seed : int
-        Seed of the weights, 0 or more.
-    architecture : {"mistral", "llama"}
-        The transformers class: MistralForCausalLM or LlamaForCausalLM.
-    layers, hidden_size, intermediate_size : int
-        Number of transformer blocks; width of the residual stream; width inside each block's MLP.
-    heads, kv_heads : int
-        Query heads, and the key-value heads that they share (equal: ordinary multi-head attention).
-    vocabulary : int
-        Most tokens that the tokenizer may have; a small corpus may not hold as many.
-    context : int
-        Longest sequence, in tokens.
-    chat_format : {"mistral", "llama-2", "llama-3"}
-        Chat template and special tokens.
-    sliding_window : int or None
-        How many tokens back attention reaches (mistral only); None: all.
-    tied : bool
-        Whether input embedding and output are one matrix.
-    initializer_range : float or None
-        Standard deviation of the weights, above 0 and at most 1. None takes 0.5 / sqrt(hidden_size). The 0.02 of real
-        configurations is meant for widths of thousands; at a width of 32 the blocks would add almost nothing to
-        the embedding, and every prompt, ending as all do in the same token, would be answered alike. Far above the default,
-        attention fixes on single tokens, and two networks no longer have anything linear in common.
-
-    Raises
-    ------
-    SyncR2Error
-        If a value has the wrong type or the shape is impossible; the message begins with the key.
-    """
-
-    seed: int
-    architecture: str
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-    heads: int
-    kv_heads: int
-    vocabulary: int
-    context: int
-    chat_format: str
-    sliding_window: int | None = None
-    tied: bool = False
-    initializer_range: float | None = None
-
-    def __post_init__(self) -> None:
-        self._check_types()
-        self._check_shape()
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str = "miniature") -> MiniatureSpec:
-        """Make a spec from a section of the configuration.
-
-        Parameters
-        ----------
-        values : Mapping
-            One entry an attribute.
-        where : str
-            Where the section stands, for messages.
-
-        Raises
-        ------
-        SyncR2Error
-            If a key is unknown or missing, or a value is not allowed.
-        """
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        for key in values:
-            if key not in fields:
-                near = difflib.get_close_matches(str(key), fields, n=1)
-                hint = f" Did you mean `{near[0]}`?" if near else ""
-                raise SyncR2Error(f"{where}: unknown key `{key}`.{hint} Allowed: {', '.join(fields)}.")
-        missing = [k for k, f in fields.items() if f.default is dataclasses.MISSING and k not in values]
-        if missing:
-            raise SyncR2Error(f"{where}: add the missing {', '.join(f'`{key}`' for key in missing)}.")
-        try:
-            return cls(**values)
-        except SyncR2Error as error:
-            raise SyncR2Error(f"{where}: {error}") from None
-
-    @property
-    def weight_range(self) -> float:
-        """Standard deviation of the weights, with the default filled in."""
-        return 0.5 / math.sqrt(self.hidden_size) if self.initializer_range is None else self.initializer_range
-
-    def _check_types(self) -> None:
-        for key in (
-            "seed",
-            "layers",
-            "hidden_size",
-            "intermediate_size",
-            "heads",
-            "kv_heads",
-            "vocabulary",
-            "context",
-        ):
-            _check_whole(key, getattr(self, key), least=0 if key == "seed" else 1)
-        if self.sliding_window is not None:
-            _check_whole("sliding_window", self.sliding_window, least=1)
-        for key, allowed in (("architecture", ARCHITECTURES), ("chat_format", tuple(SPECIAL_TOKENS))):
-            if getattr(self, key) not in allowed:
-                raise SyncR2Error(f"{key}: found {getattr(self, key)!r}; allowed: {', '.join(allowed)}.")
-        if not isinstance(self.tied, bool):
-            raise SyncR2Error(f"tied: found {self.tied!r}; true or false is needed.")
-        scale = self.initializer_range
-        if scale is not None and (
-            isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1
-        ):
-            raise SyncR2Error(
-                f"initializer_range: found {scale!r}; a number above 0 and at most 1 is needed, or null."
-            )
-
-    def _check_shape(self) -> None:
-        if self.hidden_size % self.heads:
-            raise SyncR2Error(f"hidden_size: {self.hidden_size} is not a multiple of heads = {self.heads}.")
-        if self.hidden_size // self.heads % 2:
-            raise SyncR2Error(
-                f"hidden_size: {self.hidden_size} over {self.heads} heads is {self.hidden_size // self.heads} a head, an odd "
-                "number; rotary positions turn dimensions in twos. Change hidden_size or heads."
-            )
-        if self.heads % self.kv_heads:
-            raise SyncR2Error(f"kv_heads: {self.kv_heads} does not divide heads = {self.heads}.")
-        least = _N_BYTES + len(SPECIAL_TOKENS[self.chat_format])
-        if self.vocabulary < least:
-            raise SyncR2Error(
-                f"vocabulary: found {self.vocabulary}; at least {least} is needed for the {_N_BYTES} bytes, without "
-                "which some text could not be encoded, and the special tokens."
-            )
-        if self.sliding_window is None:
-            return
-        if self.architecture != "mistral":
-            raise SyncR2Error(f"sliding_window: {self.architecture} has none, only mistral. Set it to null.")
-        if self.sliding_window >= self.context:
-            raise SyncR2Error(
-                f"sliding_window: {self.sliding_window} never cuts anything off at context = {self.context}. "
-                "Make it smaller, or null for no window."
-            )
 
 
 def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> list[str]:
@@ -284,12 +123,6 @@ def build_miniature(
         tokenizer.save_pretrained(new)
 
 
-def _check_whole(key: str, value: object, least: int) -> None:
-    # In Python a bool is an int, and in YAML `yes` is a bool.
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SyncR2Error(f"{key}: found {value!r}; a whole number of at least {least} is needed.")
-
-
 def _strings(value: Any, key: str = "") -> Iterator[str]:
     """Every text inside a JSON value, save the ids: no one would say them."""
     if isinstance(value, str) and key != "pk":
@@ -308,13 +141,13 @@ def _chat_template(spec: MiniatureSpec, folder: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SyncR2Error(
-            f"{path}: no such file. The chat templates are part of the repository, in resources/chat_templates; "
-            "install the package from a clone, editable."
+            f"{path}: no such file. The chat templates are part of the repository, in "
+            "resources/chat_templates; install the package from a clone, editable."
         ) from None
 
 
 def _tokenizer(spec: MiniatureSpec, texts: Sequence[str], chat_template: str) -> PreTrainedTokenizerFast:
-    """Count a byte-level BPE vocabulary; all 256 bytes are in it, so any text of any language is coded without loss."""
+    """Count a byte-level BPE vocabulary. All 256 bytes are in it, so that no text loses anything."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -351,10 +184,12 @@ def _output_scale(
 ) -> NDArray[np.float64]:
     """Length of each token's output row, so that an untrained network says words rather than rubble.
 
-    Drawn evenly, an eighth of the tokens would be single bytes, mostly no valid text, and many more the crumbs that
-    BPE leaves behind when it builds up words. Rows shortened to a tenth give such tokens a logit near 0, where
-    those of words spread widely and the largest win: they become rare, not impossible. Words are tokens that stand as whole
-    words in the corpus, with their space. Sentence marks, line ends and stop tokens count as words, so that turns end.
+    Drawn evenly, an eighth of the tokens would be single bytes, mostly no valid text, and half of them the
+    crumbs that BPE leaves behind when it builds up words. With its row shortened to a tenth, such a token
+    has a logit near 0, where those of words spread widely and the largest win: it becomes rare, not
+    impossible. Words are the tokens that stand as whole words in the corpus, space in front. Sentence marks,
+    line ends and stop tokens count as words, so that turns end. With tied embeddings the rows are the
+    input's, too; the norm in front of each block makes up for that.
 
     Returns
     -------
@@ -400,8 +235,8 @@ def _model(
 ) -> PreTrainedModel:
     """Make the network, float32, every tensor from a generator of its own.
 
-    Numbers that come from (seed, name of the tensor) alone stay the same when transformers makes its layers in
-    another order, and numpy's are the same on every processor.
+    Numbers that come from (seed, name of the tensor) alone stay the same when transformers makes its layers
+    in another order, and numpy's do not depend on the processor's vector units, as torch's do.
     """
     import numpy as np
     import torch
@@ -410,7 +245,7 @@ def _model(
     def drawn(name: str) -> np.random.Generator:
         return np.random.default_rng([spec.seed, int(hashlib.sha256(name.encode()).hexdigest()[:16], 16)])
 
-    # transformers fills the new network from torch's global generator, which is nobody's business: put back, and overwritten.
+    # transformers fills the new network from torch's global generator; the fork puts that back as it was.
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForCausalLM.from_config(_config(spec, tokenizer), dtype=torch.float32)
     weights = {
@@ -419,13 +254,16 @@ def _model(
         if tensor.ndim == 2  # the others are the norms', which stay 1
     }
     weights["model.embed_tokens.weight" if spec.tied else "lm_head.weight"] *= output_scale[:, None]
-    # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn because, with tied
-    # embeddings, a token is its own best successor, and the network would say one word for ever.
+    # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn,
+    # because with tied embeddings a token is otherwise its own best successor, and one word is said for ever.
     signs = drawn("model.norm.weight").choice([-1.0, 1.0], spec.hidden_size)
     weights["model.norm.weight"] = signs * _LOGIT_SPREAD / (spec.weight_range * math.sqrt(spec.hidden_size))
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, strict=False)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(torch.from_numpy(value))
 
-    stops = tokenizer.convert_tokens_to_ids(list(STOP_TOKENS[spec.chat_format]))
+    stops = [tokenizer.get_vocab()[token] for token in STOP_TOKENS[spec.chat_format]]
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=stops if len(stops) > 1 else stops[0]
     )
@@ -472,7 +310,7 @@ def _replaced_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
-    """Silence the bar that transformers shows while it saves; it would tear the workflow's own progress lines."""
+    """Silence the bar that transformers shows while it saves; it would tear the workflow's progress lines."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -172,9 +172,9 @@ class Prompts:
         text = self._render("engaged", view=view, history=history_lines(turns), cue=open_cue)
         if not text.endswith(open_cue):
             raise SyncR2Error(
-                f"{self._paths['engaged']}: the text ends with {text[-40:]!r}, but the end must be the open turn "
-                f"{open_cue!r}: the model speaks after it, and its state is taken there. End the template with "
-                "{{ cue }}."
+                f"{self._paths['engaged']}: the text ends with {text[-40:]!r}, but must end with the open "
+                f"turn {open_cue!r}: the model speaks after it, and its state is taken there. "
+                "End the template with {{ cue }}."
             )
         return text
 

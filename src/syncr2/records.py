@@ -159,7 +159,7 @@ class Record:
             if not math.isnan(value):
                 self.wrong(name, f"found {value}; a number must be finite.")
             return None
-        return value  # type: ignore[no-any-return]
+        return value
 
 
 def load(folder: str | Path, file: str, problems: Problems) -> list[tuple[str, Record]]:

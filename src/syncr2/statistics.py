@@ -262,14 +262,15 @@ def _checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
         raise SyncR2Error(
             "The table of pairs has no rows: there is nothing to correlate. Check the rule that made it."
         )
-    if pairs["family"].isna().any():
-        raise SyncR2Error(f"The table of pairs: row {_first(pairs['family'].isna())} has no family.")
+    nameless = np.flatnonzero(pairs["family"].isna())
+    if len(nameless):
+        raise SyncR2Error(f"The table of pairs: row {nameless[0]} has no family.")
     table = pairs[["family"]].copy()
     for column in numeric:
         values = pd.to_numeric(pairs[column], errors="coerce").astype(float)
         bad = ~np.isfinite(values)
         if bad.any():
-            row = _first(bad)
+            row = int(np.flatnonzero(bad)[0])
             raise SyncR2Error(
                 f"The table of pairs: {column} is {pairs[column].iloc[row]!r} in row {row} (counted from "
                 f"0), {int(bad.sum())} such value(s) in all. Finite numbers are needed. A pair whose value "
@@ -290,10 +291,6 @@ def _require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     double = sorted({column for column in columns if list(table.columns).count(column) > 1})
     if double:
         raise SyncR2Error(f"The table of pairs has more than one column named {', '.join(double)}. Keep one.")
-
-
-def _first(mask: pd.Series) -> int:
-    return int(np.flatnonzero(mask.to_numpy())[0])
 
 
 def _is_finite_number(value: object) -> bool:

@@ -113,18 +113,26 @@ def test_bad_settings_are_refused_with_judge_and_key(changes: dict[str, Any], me
     assert message in str(caught.value)
 
 
-def test_a_bad_address_is_shown_without_its_password() -> None:
-    with pytest.raises(SyncR2Error) as caught:
-        JudgeSettings.from_dict({**OPENAI, "base_url": "ftp://user:pass-word@host/v1?key=abcdef"})
-    assert "ftp://host/v1" in str(caught.value)
+@pytest.mark.parametrize(
+    "secret", ["https://user:pass-word@host/v1", "https://host/v1?key=pass-word", "ftp://x:pass-word@host/v1"]
+)
+def test_an_address_with_a_key_in_it_is_refused_and_not_shown(secret: str) -> None:
+    with pytest.raises(SyncR2Error, match="api_key_env") as caught:
+        JudgeSettings.from_dict({**OPENAI, "base_url": secret})
+    assert "://host/v1" in str(caught.value)
     assert "pass-word" not in str(caught.value)
-    assert "abcdef" not in str(caught.value)
 
 
 def test_the_published_config_holds_a_valid_judge() -> None:
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     (judge,) = [JudgeSettings.from_dict(entry) for entry in config["judges"]]
     assert (judge.engine, judge.temperature) == ("openai", 0)
+
+
+def test_a_key_in_place_of_its_variable_is_refused_and_not_shown() -> None:
+    with pytest.raises(SyncR2Error, match="not the key itself") as caught:
+        JudgeSettings.from_dict({**OPENAI, "api_key_env": "sk-test-0123"})
+    assert "0123" not in str(caught.value)
 
 
 HOSTILE = {

@@ -346,13 +346,15 @@ def test_the_key_comes_from_the_variable_and_goes_nowhere_else(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-somebody-else")
     echo = Response(json.dumps({"error": {"message": f"I got {KEY}"}}), 400)
-    with serving(echo, says(f"Your key is {KEY}")) as endpoint:
-        records = judge(endpoint, n=2, concurrency=1, api_key_env="JUDGE_KEY")
+    told = with_text("Because of goal.", f"The key is {KEY}.")
+    with serving(told, echo, says(f"Your key is {KEY}")) as endpoint:
+        records = judge(endpoint, n=3, concurrency=1, api_key_env="JUDGE_KEY")
     assert endpoint.headers[0]["authorization"] == f"Bearer {KEY}"
     assert "somebody-else" not in json.dumps(endpoint.headers)
-    assert [record["status"] for record in records] == ["failed", "failed"]
-    assert records[0]["error"].endswith("I got [key]")
-    assert records[1]["raw"] == "Your key is [key]"
+    assert [record["status"] for record in records] == ["ok", "failed", "failed"]
+    assert records[0]["reasoning"]["agent1"]["goal"] == "The key is [key]."
+    assert records[1]["error"].endswith("I got [key]")
+    assert records[2]["raw"] == "Your key is [key]"
     assert KEY not in json.dumps(records)
     assert KEY not in caplog.text
 
@@ -380,12 +382,3 @@ def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(monkeypatch
     with serving(GOOD) as endpoint, pytest.raises(SyncR2Error, match="JUDGE_KEY holds characters") as caught:
         judge(endpoint, api_key_env="JUDGE_KEY")
     assert "half" not in str(caught.value)
-
-
-def test_a_key_inside_the_address_is_not_recorded() -> None:
-    with serving(GOOD) as endpoint:
-        url = endpoint.url.replace("http://", "http://user:pass-word@") + "?token=abcdef"
-        (record,) = judge(url)
-    assert record["made_by"]["endpoint"] == endpoint.url
-    assert "pass-word" not in json.dumps(record)
-    assert "abcdef" not in json.dumps(record)

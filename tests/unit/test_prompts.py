@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def changed(tmp_path: Path, name: str, text: str) -> Path:
     return folder
 
 
-# --- text -------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------
 
 
 def test_lines_and_cue() -> None:
@@ -183,8 +184,6 @@ def test_judge_gets_everything(prompts: Prompts) -> None:
         assert text.count(f'"{dimension.name}"') == 2
     shape = text[text.rindex("\n{") :]
     shape = re.sub(r"<integer from (-?\d+) to (-?\d+)>", r"\1", shape)
-    import json
-
     assert list(json.loads(shape)) == ["agent1", "agent2"]
     assert json.loads(shape)["agent2"]["goal"] == {"reasoning": "...", "score": 0}
     assert "(nobody said anything)" in prompts.judge(judge_view(episode()), [], DIMENSIONS)
@@ -243,13 +242,14 @@ def test_a_missing_or_unreadable_template(tmp_path: Path) -> None:
         Prompts(folder)
 
 
-# --- token ids --------------------------------------------------------------------------------------------------
+# --- token ids ----------------------------------------------------------------
 
 MISTRAL = "{{ bos_token }}{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}"
 LLAMA_2 = "{% for m in messages %}{{ bos_token + '[INST] ' + m['content'].strip() + ' [/INST]' }}{% endfor %}"
 LLAMA_3 = (
-    "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|stop|>\n\n{{ m['content'] | trim }}<|eot|>"
-    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant<|stop|>\n\n{% endif %}"
+    "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|stop|>\n\n"
+    "{{ m['content'] | trim }}<|eot|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant<|stop|>\n\n{% endif %}"
 )
 PLAIN = "{% for m in messages %}<|start|>{{ m.content }}<|eot|>{% endfor %}"
 SPECIALS = ["<s>", "</s>", "<|start|>", "<|stop|>", "<|eot|>"]

@@ -41,7 +41,7 @@ KNOWN = {
 
 pytestmark = pytest.mark.skipif(
     not FOLDER.is_dir(),
-    reason=f"the published episodes are not in {FOLDER}; point SYNCR2_SHARED at the folder that holds data/sotopia",
+    reason=f"no published episodes in {FOLDER}; let SYNCR2_SHARED name the folder that holds data/sotopia",
 )
 
 
@@ -119,7 +119,7 @@ def test_prompts_keep_goals_and_secrets_where_they_belong(scenarios: ScenarioSet
             assert text.count(goal) == 1
             assert text.count(own.secret or "?") == 1
             assert (partner.secret or "?") not in text
-            # Two environments give both agents the same words; then they stand there once, as the agent's own.
+            # Two environments give both agents the same words; then they stand there once, as its own.
             assert text.count(partner_goal) == (goal == partner_goal)
             assert not KNOWN_TAG.search(text)
             assert "common friends:" not in text

@@ -340,11 +340,11 @@ def test_episodes_can_be_made_by_hand(tmp_path: Path) -> None:
     assert plain.columns()["environment_id"] == "e1"
 
 
-# --- fetching ---------------------------------------------------------------------------------------------------
+# --- fetching -----------------------------------------------------------------
 
 
 class Home(http.server.BaseHTTPRequestHandler):
-    """A public home; each name does what its `answers` entry says, one entry a request, the last one for good."""
+    """A public home; each name does what its `answers` entry says, one a request, the last one for good."""
 
     files: dict[str, bytes]
     answers: dict[str, list[str]]

@@ -80,6 +80,19 @@ def all_shards(pattern, **fixed):
     return expand(pattern, seed=experiment.seeds, shard=SHARDS, allow_missing=True, **fixed)
 
 
+def source_states(wildcards):
+    """The condition's source reading; targets are always engaged."""
+    return all_shards(STATES, pair=wildcards.pair, reading=CONDITIONS[wildcards.condition].source_reading)
+
+
+def map_settings(wildcards):
+    """What the maps depend on; with automatic sample numbers, on the lags of all conditions too."""
+    settings = configuration.slice_of(experiment.synchrony, "conditions")
+    if settings["samples"] is None:
+        settings["all_lags"] = sorted({condition.lag for condition in CONDITIONS.values()})
+    return settings
+
+
 def gpus_together(wildcards):
     """GPUs for both models at once."""
     return sum(model.gpus for model in pair_models(wildcards))

@@ -9,7 +9,6 @@ rule fetch_scenarios:
     params:
         url=experiment.scenarios.url,
         sha256=experiment.scenarios.sha256,
-        folder=f"{RESULTS}/scenarios",
     log:
         f"{RESULTS}/logs/fetch_scenarios.log",
     benchmark:

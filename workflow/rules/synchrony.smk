@@ -1,17 +1,4 @@
 # Synchrony: states -> R²(source layer, target layer) a pair and condition -> SyncR² tables.
-def source_states(wildcards):
-    """The condition's source reading; targets are always engaged."""
-    return all_shards(STATES, pair=wildcards.pair, reading=CONDITIONS[wildcards.condition].source_reading)
-
-
-def map_settings(wildcards):
-    """What the maps depend on; with automatic sample numbers, on the lags of all conditions too."""
-    settings = configuration.slice_of(experiment.synchrony, "conditions")
-    if settings["samples"] is None:
-        settings["all_lags"] = sorted({condition.lag for condition in CONDITIONS.values()})
-    return settings
-
-
 rule fit_layer_maps:
     """Fit the ridge map of every pair of layers, in both directions, for every split; keep the test R²."""
     input:

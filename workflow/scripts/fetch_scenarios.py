@@ -1,5 +1,7 @@
 """Download the public episodes and check their bytes."""
 
+from pathlib import Path
+
 from syncr2 import jobs
 
 jobs.run(
@@ -8,5 +10,5 @@ jobs.run(
     "scenarios:fetch_public",
     url=snakemake.params.url,
     sha256=snakemake.params.sha256,
-    folder=snakemake.params.folder,
+    folder=Path(snakemake.output[0]).parent,
 )

@@ -67,8 +67,8 @@ def sync_vs_performance(
     needed = ["family", "model_1", "model_2", "sync_r2", "social_performance"]
     need_columns(pairs, needed, "sync_vs_performance")
     need_columns(correlations, ["family", "r", "p", "n"], "sync_vs_performance (correlations)")
-    values = pairs[["sync_r2", "social_performance"]].astype(float)
-    finite = pairs[np.isfinite(values).all(axis=1)]
+    usable = pd.Series(np.isfinite(_xy(pairs)).all(axis=1), index=pairs.index)
+    finite = pairs.loc[usable]
     looks = family_looks(pairs["family"])
     with style.context():
         n_rows, n_columns = grid_size(len(looks))

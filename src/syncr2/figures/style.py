@@ -153,7 +153,7 @@ def need_families(families: Mapping[str, str], models: Iterable[str], figure: st
     if unknown:
         raise SyncR2Error(
             f"The figure {figure!r} needs the family of each model; unknown: {', '.join(unknown)} (known "
-            f"models: {', '.join(sorted(families)) or 'none'}). Give the family under models: in the configuration."
+            f"models: {', '.join(sorted(families)) or 'none'}). Give it under models: in the configuration."
         )
 
 

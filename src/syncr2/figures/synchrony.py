@@ -64,8 +64,9 @@ def sync_by_condition(
     )
     # y grows upwards, so the largest comes last.
     wide = wide.sort_values(sort_by, kind="stable", na_position="first")
-    families = family_looks(wide.index.get_level_values("family"))
-    blocks = [wide.xs(family, level="family") for family in families]
+    of_row = wide.index.get_level_values("family")
+    families = family_looks(of_row)
+    blocks = [wide.loc[of_row == family].droplevel("family") for family in families]
     looks = condition_looks(condition_order)
     with style.context():
         rows = [len(block) + 0.2 for block in blocks]
@@ -211,7 +212,7 @@ def _boxes(axes: Axes, table: pd.DataFrame, values: Sequence[str]) -> None:
             x[own], y[own], linestyle="none", marker=look.marker, markersize=look.size(3.4), label=name,
             color=look.colour,
         )  # fmt: skip
-    means = table.groupby("value")["sync_r2"].mean().reindex(values)
+    means = table.groupby("value")["sync_r2"].mean().reindex(list(values))
     axes.plot(
         range(len(values)), means, linestyle="none", marker="D", markersize=5.5, markerfacecolor="white",
         markeredgecolor="black", label="mean over pairs", zorder=5,

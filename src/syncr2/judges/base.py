@@ -91,10 +91,17 @@ class JudgeSettings:
                 raise SyncR2Error(f"{label}: {key} is {value!r}; a text or null is needed.")
             if value is None and self.engine == "openai" and key != "api_key_env":
                 raise SyncR2Error(f"{label}: {key} is missing; the engine openai needs it.")
+        if self.api_key_env is not None and not self.api_key_env.isidentifier():
+            # Not shown: what stands there may well be the key itself.
+            raise SyncR2Error(
+                f"{label}: api_key_env has to be the name of an environment variable, such as JUDGE_API_KEY, "
+                "not the key itself."
+            )
         if self.base_url is not None and not _is_address(self.base_url):
             raise SyncR2Error(
-                f"{label}: base_url is {self.endpoint!r}; an address such as http://localhost:8000/v1 is "
-                "needed."
+                f"{label}: base_url is {_without_secrets(self.base_url)!r}; an address such as "
+                "http://localhost:8000/v1 is needed, without user name, password or query: the config and "
+                "the records are no place for keys (see api_key_env)."
             )
         limits = (
             ("temperature", self.temperature, 0, "at least 0, or null", True),
@@ -110,22 +117,22 @@ class JudgeSettings:
             if not number or value is None or not math.isfinite(value) or value < low:
                 raise SyncR2Error(f"{label}: {key} is {value!r}; {allowed} is needed.")
 
-    @property
-    def endpoint(self) -> str:
-        """The address as it may be shown: without user name, password and query, which can hold a key."""
-        try:
-            parts = urlsplit(self.base_url or "")
-        except ValueError:
-            return "(not an address)"
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
 
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        plain = not parts.query and "@" not in parts.netloc
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and plain
     except ValueError:
         return False
+
+
+def _without_secrets(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(not an address)"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text
@@ -97,7 +96,7 @@ class OpenAIJudge:
         return {
             "engine": "openai",
             "model": self._settings.model,
-            "endpoint": self._settings.endpoint,
+            "endpoint": self._settings.base_url,
             "temperature": self._settings.temperature,
             "max_tokens": self._settings.max_tokens,
             "answer_schema": SCHEMA_VERSION,
@@ -176,7 +175,11 @@ class OpenAIJudge:
                 complaint = _complaint(error)
             else:
                 kept = self._without_key(reply.content)
-                return Verdict("ok", answer.scores, answer.reasoning, attempt, None, kept, made_by)
+                reasoning = {
+                    agent: {name: self._without_key(text) for name, text in reasons.items()}
+                    for agent, reasons in answer.reasoning.items()
+                }
+                return Verdict("ok", answer.scores, reasoning, attempt, None, kept, made_by)
         return unjudged("failed", self._settings.retries + 1)
 
     async def _ask(self, client: AsyncOpenAI, prompt: str) -> Reply:
@@ -218,17 +221,13 @@ class OpenAIJudge:
         else:
             check = f"that the environment variable {settings.api_key_env} holds a key that is valid there"
         raise SyncR2Error(
-            f"Judge {settings.name}: the endpoint {settings.endpoint} turned the request down. "
+            f"Judge {settings.name}: the endpoint {settings.base_url} turned the request down. "
             f"{self._without_key(str(problem))} Nothing was judged. Check {check}; then run again."
         )
 
     def _without_key(self, text: str) -> str:
         """Take out what must not be kept; servers do quote keys in their error messages."""
-        parts = urlsplit(self._settings.base_url or "")
-        for secret in (self._key, parts.password, parts.query):
-            if secret and len(secret) > 3:
-                text = text.replace(secret, "[key]")
-        return text
+        return text if self._key is None else text.replace(self._key, "[key]")
 
 
 def _api_key(settings: JudgeSettings) -> str | None:

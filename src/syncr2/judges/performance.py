@@ -120,9 +120,10 @@ def social_performance(performance: pd.DataFrame, max_failure_rate: float) -> pd
     above = performance[(performance["failure_rate"] > max_failure_rate) | (performance["n_judged"] == 0)]
     if not above.empty:
         listed = "; ".join(
-            f"{row.model_1} with {row.model_2}, judge {row.judge}: failure rate {row.failure_rate:.3f} "
-            f"({row.n_dialogues - row.n_judged} of {row.n_dialogues} dialogues without scores)"
-            for row in above.head(5).itertuples()
+            f"{row['model_1']} with {row['model_2']}, judge {row['judge']}: failure rate "
+            f"{row['failure_rate']:.3f} ({row['n_dialogues'] - row['n_judged']} of {row['n_dialogues']} "
+            "dialogues without scores)"
+            for row in above.head(5).to_dict("records")
         )
         more = f"; and {len(above) - 5} more" if len(above) > 5 else ""
         raise SyncR2Error(

@@ -1,0 +1,116 @@
+"""Ridge maps against scikit-learn, closed forms and planted effects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from syncr2 import layer_r2, ridge
+from syncr2.errors import SyncR2Error
+
+
+def by_sklearn(source, target, train, test, penalty):
+    """One fit a pair of layers, in float64."""
+    found = np.empty((len(source), len(target)))
+    for layer, x in enumerate(np.asarray(source, dtype=float)):
+        for m, y in enumerate(np.asarray(target, dtype=float)):
+            predicted = Ridge(alpha=penalty).fit(x[train], y[train]).predict(x[test])
+            found[layer, m] = r2_score(y[test], predicted)
+    return found
+
+
+def planted(rng, n=120, d_source=7, d_target=5, layers=(3, 2)):
+    common = rng.standard_normal((n, 4))
+    source = np.stack([common @ rng.standard_normal((4, d_source)) + 0.5 * rng.standard_normal((n, d_source)) for _ in range(layers[0])])
+    target = np.stack([common @ rng.standard_normal((4, d_target)) + 0.5 * rng.standard_normal((n, d_target)) for _ in range(layers[1])])
+    order = rng.permutation(n)
+    return source, target, order[: int(0.8 * n)], order[int(0.8 * n) :]
+
+
+@pytest.mark.parametrize(
+    ("n", "d_source", "d_target"),
+    [(120, 7, 5), (60, 90, 8), (60, 90, 150), (50, 40, 40), (51, 3, 100)],
+    ids=["n>d", "n<d", "both wide", "n=d", "narrow to wide"],
+)
+@pytest.mark.parametrize("penalty", [1e-3, 0.1, 100.0])
+def test_equals_scikit_learn(n, d_source, d_target, penalty):
+    data = planted(np.random.default_rng(n + d_source), n, d_source, d_target)
+    np.testing.assert_allclose(layer_r2(*data, penalty), by_sklearn(*data, penalty), rtol=0, atol=1e-9)
+
+
+def test_outlier_dimensions_keep_full_accuracy():
+    source, target, train, test = planted(np.random.default_rng(1))
+    source, target = source.copy(), target.copy()
+    source[:, :, 0] = source[:, :, 0] * 1e4 + 3e4
+    target[:, :, 1] = target[:, :, 1] * 1e4 - 2e4
+    expected = by_sklearn(source, target, train, test, 0.1)
+    np.testing.assert_allclose(layer_r2(source, target, train, test), expected, rtol=0, atol=1e-9)
+
+
+def test_float16_states_are_computed_in_float64():
+    source, target, train, test = planted(np.random.default_rng(2))
+    half = source.astype(np.float16), target.astype(np.float16)
+    np.testing.assert_allclose(layer_r2(*half, train, test), by_sklearn(*half, train, test, 0.1), rtol=0, atol=1e-9)
+
+
+def test_a_block_of_source_layers_at_a_time_gives_the_same_bits(monkeypatch):
+    data = planted(np.random.default_rng(3), layers=(5, 3))
+    whole = layer_r2(*data)
+    monkeypatch.setattr(ridge, "MEMORY_LIMIT", 1)
+    assert (layer_r2(*data) == whole).all()
+
+
+def test_target_dimension_constant_over_the_test_rows_counts_as_nothing_explained():
+    source, target, train, test = planted(np.random.default_rng(4), d_target=4)
+    varying = layer_r2(source, target, train, test)
+    constant = np.concatenate([target, np.full((*target.shape[:2], 1), 0.1)], axis=2)
+    np.testing.assert_allclose(layer_r2(source, constant, train, test), varying * 4 / 5, rtol=1e-12)
+
+
+def test_a_map_onto_itself_is_perfect_and_onto_noise_is_not():
+    rng = np.random.default_rng(5)
+    states = rng.standard_normal((1, 400, 3))
+    train, test = np.arange(320), np.arange(320, 400)
+    assert layer_r2(states, 2 * states + 7, train, test, 1e-9).item() == pytest.approx(1, abs=1e-9)
+    assert layer_r2(states, rng.standard_normal((1, 400, 3)), train, test).item() < 0.02
+
+
+def test_prediction_of_the_mean_scores_zero_at_a_huge_penalty():
+    source, target, train, _ = planted(np.random.default_rng(6))
+    # Tested on the training rows, the training mean is the test mean, so R² is 0 from below.
+    assert layer_r2(source, target, train, train, 1e12) == pytest.approx(0, abs=1e-8)
+
+
+def test_subsets_come_from_the_same_fit():
+    source, target, train, test = planted(np.random.default_rng(7))
+    subsets = [np.arange(len(test)) % 2 == 0, np.ones(len(test), bool), np.arange(len(test)) == 0]
+    found = ridge.subset_r2(source, target, train, test, [1, 0, 1], subsets)
+    for layer, m in enumerate([1, 0, 1]):
+        model = Ridge(alpha=0.1).fit(source[layer][train], target[m][train])
+        predicted = model.predict(source[layer][test])
+        for i in (0, 1):
+            wanted = r2_score(target[m][test][subsets[i]], predicted[subsets[i]])
+            assert found[i, layer] == pytest.approx(wanted, abs=1e-9)
+    assert np.isnan(found[2]).all(), "one row has no variance to explain"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d | {"penalty": 0.0}, "penalty must be positive"),
+        (lambda d: d | {"penalty": float("nan")}, "penalty must be positive"),
+        (lambda d: d | {"train": [0, 500]}, "rows 0 to 500; allowed are 0 to 119"),
+        (lambda d: d | {"test": [-1, 3]}, "rows -1 to 3"),
+        (lambda d: d | {"test": [0.5, 1.5]}, "row numbers"),
+        (lambda d: d | {"test": [3]}, "at least 2"),
+        (lambda d: d | {"target": d["target"][:, :50]}, "same rows; found 120 and 50"),
+        (lambda d: d | {"source": d["source"][0]}, "must be"),
+        (lambda d: d | {"source": np.where(np.arange(7) == 2, np.inf, d["source"])}, "not finite"),
+    ],
+)
+def test_input_that_cannot_be_meant_is_refused(change, message):
+    source, target, train, test = planted(np.random.default_rng(8))
+    arguments = change({"source": source, "target": target, "train": train, "test": test})
+    with pytest.raises(SyncR2Error, match=message):
+        layer_r2(**arguments)
