@@ -29,6 +29,7 @@ from syncr2.scenarios import count_episodes
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 BUNDLED_SCENARIOS = REPOSITORY / "resources" / "scenarios"
+BUNDLED_PROMPTS = REPOSITORY / "resources" / "prompts"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -57,6 +57,9 @@ def execute(log: str, threads: int, function: str, arguments: Mapping[str, Any])
     except Exception:
         traceback.print_exc()
         return 1
+    finally:
+        # A forked job leaves without the interpreter's own farewell.
+        sys.stdout.flush()
     return 0
 
 

@@ -8,32 +8,46 @@ the work itself. Local runs only, for a cluster must account for a job's memory 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ADDRESS_VARIABLE = "SYNCR2_WARM"
 CLUSTER_VARIABLE = "SLURM_JOB_ID"
+PRELOADED = (
+    "torch",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.mistral.modeling_mistral",
+    "syncr2.speakers.local",
+    "syncr2.states",
+    "syncr2.stages.r2",
+    "syncr2.stages.judgements",
+)
 
 
 def start() -> None:
-    """Start the server and leave its address in the environment, where jobs of this process will find it.
+    """Start the server, if there is none yet, and leave its address in the environment, where jobs will find it.
 
     The server ends when this process does, however that happens.
     """
+    if Path(os.environ.get(ADDRESS_VARIABLE, "")).is_socket():
+        return
     address = Path(tempfile.mkdtemp(prefix="syncr2-warm-")) / "socket"
-    subprocess.Popen(
-        [sys.executable, "-m", "syncr2.warm", str(address), str(os.getpid())], stdin=subprocess.DEVNULL
-    )
+    # Not subprocess.Popen: its object would complain that nobody waits for the server.
+    command = [sys.executable, "-m", "syncr2.warm", str(address), str(os.getpid())]
+    no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    os.posix_spawn(sys.executable, command, os.environ, file_actions=[no_input])
     os.environ[ADDRESS_VARIABLE] = str(address)
 
 
@@ -64,12 +78,11 @@ def call(request: Mapping[str, Any]) -> int | None:
     return int(answer) if answer else 1
 
 
-def serve(address: Path, parent: int) -> None:
+def serve(address: Path, parent: int, preload: Sequence[str] = PRELOADED) -> None:
     """Fork a child for every request until `parent` is gone."""
-    # Nothing is computed here, so that no thread pool exists yet when a child is forked.
-    import torch  # noqa: F401
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, MistralForCausalLM  # noqa: F401
-
+    # Only imported: nothing is computed here, so that no pool of threads exists yet when a child is forked.
+    for module in preload:
+        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake, which ends its jobs in good order
     with socket.socket(socket.AF_UNIX) as server:
@@ -104,9 +117,9 @@ def _child(connection: socket.socket) -> None:
 
 
 def _die_with(connection: socket.socket) -> None:
-    """End this process when the script at the other end is gone."""
+    """End this process when the script at the other end is gone: nobody is left to take its result."""
     if not connection.recv(1):
-        os.killpg(os.getpid(), signal.SIGKILL) if os.getpgrp() == os.getpid() else os._exit(1)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,11 @@ onstart:
         warm.start()
 
 
+def shown(path):
+    """A path as it stands in plans and records: relative where it lies below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def pair_models(wildcards):
     """The models of a pair, each once."""
     return [experiment.models[name] for name in dict.fromkeys(ids.OrderedPair.parse(wildcards.pair))]

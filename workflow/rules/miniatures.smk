@@ -2,8 +2,8 @@
 rule build_miniature:
     """Build a small untrained model, with tokenizer and chat template, from its seed."""
     input:
-        scenarios=expand("resources/scenarios/{file}", file=list(experiment.scenarios.sha256)),
-        prompts=expand("resources/prompts/{name}.jinja", name=["engaged", "bystander"]),
+        scenarios=expand(f"{shown(configuration.BUNDLED_SCENARIOS)}/{{file}}", file=list(experiment.scenarios.sha256)),
+        prompts=expand(f"{shown(configuration.BUNDLED_PROMPTS)}/{{name}}.jinja", name=["engaged", "bystander"]),
     output:
         directory(f"{RESULTS}/models/{{model}}"),
     params:

@@ -28,7 +28,7 @@ rule prepare_scenarios:
     """Check every record of the three files and keep the episodes that are to be played."""
     input:
         files=(
-            expand(f"{experiment.scenarios.folder}/{{file}}", file=list(experiment.scenarios.sha256))
+            expand(f"{shown(experiment.scenarios.folder)}/{{file}}", file=list(experiment.scenarios.sha256))
             if experiment.scenarios.folder
             else PUBLIC_FILES
         ),

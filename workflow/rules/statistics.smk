@@ -3,7 +3,7 @@ rule correlate:
     """Correlate SyncR² with social performance within each family, plainly and given each covariate."""
     input:
         synchrony=rules.summarise_synchrony.output.pairs,
-        performance=rules.summarise_performance.output,
+        performance=rules.summarise_performance.output[0],
     output:
         pairs=f"{RESULTS}/statistics/pairs.tsv",
         correlations=f"{RESULTS}/statistics/correlations.tsv",
