@@ -1,24 +1,58 @@
 # Report: tables -> figures and pages; `snakemake --report` gathers them with their captions.
+import json
+
+from syncr2.files import sha256_text
+
 FIGURE_TYPES = ("svg", "png")
+# Snakemake lists categories, and entries within one, by alphabet; the numbers keep the order of reading.
+RESULTS_CATEGORY, LAYERS_CATEGORY = "1 Results", "2 R² by layer"
+DIALOGUES_CATEGORY, METHODS_CATEGORY = "3 Dialogues", "4 Parameters and provenance"
 SUMMARY_FIGURES = {
-    "conditions": "SyncR² by pair and condition",
-    "lags": "Decay over lags",
-    "performance": "SyncR² and social performance",
-    "layers": "Layer profile",
+    "conditions": "2 SyncR² by pair and condition",
+    "lags": "3 Decay over lags",
+    "performance": "4 SyncR² and social performance",
+    "layers": "5 Depth of the source layer",
 }
-UNORDERED = [ids.OrderedPair(*pair).id for pair in experiment.pairs]
+PAGES = {
+    "results": (RESULTS_CATEGORY, "1 Results in one page"),
+    "dialogues": (DIALOGUES_CATEGORY, "Quality, and some to read"),
+    "parameters": (METHODS_CATEGORY, "Parameters"),
+    "provenance": (METHODS_CATEGORY, "Provenance"),
+}
+UNORDERED = [ids.OrderedPair(*pair) for pair in experiment.pairs]
 
 
 def figure_path(name, kind):
     return f"{RESULTS}/figures/{name}.{kind}"
 
 
-def in_report(name, caption, category, **labels):
+def in_report(name, caption, category, title, subcategory=None):
     """A figure as SVG, which stands in the report, and as PNG, which lies beside it."""
     shown = report(
-        figure_path(name, "svg"), caption=f"../report/{caption}.rst", category=category, labels=labels
+        figure_path(name, "svg"),
+        caption=f"../report/{caption}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels={"shows": title},
     )
     return [shown, figure_path(name, "png")]
+
+
+def heatmap_in_report(pair):
+    """The figure of one pair, filed under the family of the pair."""
+    family = ids.pair_family(*pair, experiment.family)
+    return in_report(f"heatmaps/{pair.id}", "heatmap", LAYERS_CATEGORY, " and ".join(pair), f"{family} pairs")
+
+
+def page_in_report(name):
+    """A page, which shows itself inside the report."""
+    category, title = PAGES[name]
+    return report(
+        f"{RESULTS}/pages/{name}.html",
+        caption=f"../report/page_{name}.rst",
+        category=category,
+        labels={"shows": title},
+    )
 
 
 rule draw_summary:
@@ -32,7 +66,7 @@ rule draw_summary:
         **{
             f"{name}_{kind}": path
             for name, title in SUMMARY_FIGURES.items()
-            for kind, path in zip(FIGURE_TYPES, in_report(name, name, "Results", figure=title))
+            for kind, path in zip(FIGURE_TYPES, in_report(name, name, RESULTS_CATEGORY, title))
         },
     params:
         revision=REVISIONS["figures"],
@@ -62,12 +96,11 @@ rule draw_groups:
         [
             path
             for column in experiment.synchrony.group_by
-            for path in in_report(f"by_{column}", "groups", "Results", figure=f"SyncR² by {column}")
+            for path in in_report(f"by_{column}", "groups", RESULTS_CATEGORY, f"6 SyncR² by {column}")
         ],
     params:
         revision=REVISIONS["figures"],
         columns=experiment.synchrony.group_by,
-        family=experiment.family,
         notice=experiment.notice,
     log:
         f"{RESULTS}/logs/draw_groups.log",
@@ -88,13 +121,7 @@ rule draw_heatmaps:
     input:
         expand(R2, pair=PAIRS, condition=ids.INTERACTION.name),
     output:
-        [
-            path
-            for pair in UNORDERED
-            for path in in_report(
-                f"heatmaps/{pair}", "heatmap", "R² by layer", pair=pair.replace(ids.PAIR_SEPARATOR, " and ")
-            )
-        ],
+        [path for pair in UNORDERED for path in heatmap_in_report(pair)],
     params:
         revision=REVISIONS["figures"],
         ordered=PAIRS,
@@ -112,3 +139,39 @@ rule draw_heatmaps:
         "../../envs/analysis.yaml"
     script:
         "../scripts/draw_heatmaps.py"
+
+
+rule write_pages:
+    """Write the pages of the report: results, dialogues, parameters, provenance."""
+    input:
+        synchrony=rules.summarise_synchrony.output.pairs,
+        performance=rules.summarise_performance.output[0],
+        pairs=rules.correlate.output.pairs,
+        correlations=rules.correlate.output.correlations,
+        partial=rules.correlate.output.partial,
+        quality=rules.describe_dialogues.output.quality,
+        scenarios=SCENARIOS,
+        prompts=expand(f"{experiment.prompts}/{{name}}.jinja", name=["engaged", "bystander", "judge"]),
+        dialogues=ALL_DIALOGUES,
+        judgements=ALL_JUDGEMENTS,
+        # Their records lead to the states, which are no input: who deletes them to save the disk keeps the report.
+        r2=expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
+    output:
+        **{name: page_in_report(name) for name in PAGES},
+    params:
+        revision=REVISIONS["figures"],
+        # The page shows all of the configuration, so any change in it counts.
+        config_sha256=sha256_text(json.dumps(config, sort_keys=True)),
+        episodes=experiment.scenarios.episodes,
+    log:
+        f"{RESULTS}/logs/write_pages.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_pages.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/write_pages.py"

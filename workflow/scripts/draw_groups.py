@@ -9,9 +9,9 @@ jobs.run(
     "figures:groups",
     groups=snakemake.input[0],
     columns=columns,
-    family=snakemake.params.family,
     notice=snakemake.params.notice,
     output={
-        column: {"svg": snakemake.output[2 * i], "png": snakemake.output[2 * i + 1]} for i, column in enumerate(columns)
+        column: {"svg": snakemake.output[2 * i], "png": snakemake.output[2 * i + 1]}
+        for i, column in enumerate(columns)
     },
 )

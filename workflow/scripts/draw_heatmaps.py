@@ -10,5 +10,8 @@ jobs.run(
     r2=dict(zip(snakemake.params.ordered, snakemake.input, strict=True)),
     pairs=snakemake.params.pairs,
     notice=snakemake.params.notice,
-    output={pair: {"svg": snakemake.output[2 * i], "png": snakemake.output[2 * i + 1]} for i, pair in enumerate(pairs)},
+    output={
+        pair: {"svg": snakemake.output[2 * i], "png": snakemake.output[2 * i + 1]}
+        for i, pair in enumerate(pairs)
+    },
 )

@@ -14,6 +14,7 @@ jobs.run(
     family=snakemake.params.family,
     notice=snakemake.params.notice,
     output={
-        name: {kind: snakemake.output[f"{name}_{kind}"] for kind in ("svg", "png")} for name in snakemake.params.names
+        name: {kind: snakemake.output[f"{name}_{kind}"] for kind in ("svg", "png")}
+        for name in snakemake.params.names
     },
 )

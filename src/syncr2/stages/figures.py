@@ -12,12 +12,14 @@ from syncr2.ids import OrderedPair
 from syncr2.scenarios import RELATIONSHIPS
 from syncr2.store import read_r2
 from syncr2.synchrony import ENDS
-
-CONDITION_LABELS = {"interaction": "interaction", "passive": "passive reader"}
+from syncr2.words import condition_words
 
 
 def heatmaps(
-    r2: Mapping[str, str], pairs: Sequence[Sequence[str]], notice: str | None, output: Mapping[str, Mapping[str, str]]
+    r2: Mapping[str, str],
+    pairs: Sequence[Sequence[str]],
+    notice: str | None,
+    output: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Draw R²(source layer, target layer) of every unordered pair.
 
@@ -70,25 +72,27 @@ def summary(
     """Draw the figures over all pairs: conditions, lags, layers, and SyncR² against social performance."""
     sync = read_table(synchrony)
     order = list(dict.fromkeys(sync["condition"]))
-    labels = {name: CONDITION_LABELS.get(name, f"lag {lags.get(name)}") for name in order}
+    labels = {name: condition_words(name, lags.get(name)) for name in order}
     drawn = {
         "conditions": figures.sync_by_condition(sync, order, labels, watermark=notice),
         "lags": figures.lag_decay(sync, lags, watermark=notice),
         "layers": figures.layer_profiles(read_table(layers), family, watermark=notice),
-        "performance": figures.sync_vs_performance(read_table(pairs), read_table(correlations), watermark=notice),
+        "performance": figures.sync_vs_performance(
+            read_table(pairs), read_table(correlations), watermark=notice
+        ),
     }
     for name, figure in drawn.items():
         _save(figure, output[name])
 
 
 def groups(
-    groups: str, columns: Sequence[str], family: Mapping[str, str], notice: str | None, output: Mapping[str, Mapping[str, str]]
+    groups: str, columns: Sequence[str], notice: str | None, output: Mapping[str, Mapping[str, str]]
 ) -> None:
     """Draw SyncR² by each column of the episodes that the configuration groups by."""
     table = read_table(groups).astype({"value": str})
     for column in columns:
         order = RELATIONSHIPS if column == "relationship" else None
-        _save(figures.sync_by_group(table, column, order, families=family, watermark=notice), output[column])
+        _save(figures.sync_by_group(table, column, order, watermark=notice), output[column])
 
 
 def _save(figure: Figure, paths: Mapping[str, str]) -> None:

@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from syncr2.config_words import Place, explain, where
+from syncr2.config.words import Place, explain, inner_errors, where
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -84,8 +84,13 @@ def examine(raw: Any) -> tuple[Candidate, list[Problem]]:
 
 def _broken(error: ValidationError) -> Iterator[Place]:
     place = tuple(error.absolute_path)
+    rule: Any = error.schema
+    found: Any = error.instance
     if error.validator == "required":
-        yield from ((*place, key) for key in error.validator_value if key not in error.instance)
+        yield from ((*place, key) for key in rule["required"] if key not in found)
+    elif inner := inner_errors(error):
+        for each in inner:
+            yield from _broken(each)
     elif error.validator not in ("additionalProperties", "uniqueItems"):
         # An unknown key beside good ones leaves those good, and what stands there twice is good once.
         yield place
@@ -95,8 +100,8 @@ def _broken(error: ValidationError) -> Iterator[Place]:
 def _validator() -> Any:
     """JSON Schema as people expect it of a configuration.
 
-    16.0 is no whole number (Python could not count with it), NaN and infinity are no numbers, and a text with a line
-    end does not match a pattern (`$` would let one pass).
+    16.0 is no whole number (Python could not count with it), NaN and infinity are no numbers, and a text with
+    a line end does not match a pattern (`$` would let one pass).
     """
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_whole, "number": _is_finite})
     return extend(Draft202012Validator, validators={"pattern": _pattern}, type_checker=checker)

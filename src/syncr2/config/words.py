@@ -72,7 +72,7 @@ def nearest(word: object, allowed: Iterable[object]) -> str:
     """The allowed word that was probably meant, as a question; nothing if none is close."""
     # Case does not count for closeness: `CPU` means `cpu`.
     words = {str(each).lower(): str(each) for each in allowed}
-    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.7)
     return f" Did you mean `{words[close[0]]}`?" if close else ""
 
 
@@ -102,11 +102,9 @@ def _allowed_of_type(kind: str, rule: Mapping[str, Any]) -> str:
         return f"names, each with a {allowed(rule['additionalProperties'])}"
     if kind == "array":
         least, most = rule.get("minItems", 0), rule.get("maxItems")
-        count = f"{least} items" if least == most else f"at least {least}" if least else "any number"
-        unlike = ", none twice" if rule.get("uniqueItems") else ""
-        items = rule["items"]
-        inner = "section of keys" if "properties" in items else allowed(items)
-        return f"list of {count} (each: {inner}{unlike})"
+        count = f" of {least} items" if least == most else f" of at least {least}" if least else ""
+        unlike = "; none twice" if rule.get("uniqueItems") else ""
+        return f"list{count} (each: {allowed(rule['items'])}{unlike})"
     return _NOUNS[kind]
 
 
@@ -120,13 +118,20 @@ def _limits(rule: Mapping[str, Any]) -> str:
     return words
 
 
+def inner_errors(error: ValidationError) -> list[ValidationError]:
+    """Where one of several rules has to pass and one wants a list as found: what is wrong inside it."""
+    return [each for each in error.context or () if len(each.absolute_path) > len(error.absolute_path)]
+
+
 def explain(raw: Any, error: ValidationError, schema: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """One error of the schema's validator as problems in words, each with its place.
 
-    The text depends on the value and its rule, not on which of the rule's words was broken: a value that breaks
-    two gives the same text twice, and the caller keeps one.
+    The text depends on the value and its rule, not on which of the rule's words was broken: a value that
+    breaks two gives the same text twice, and the caller keeps one.
     """
-    place, found, rule = tuple(error.absolute_path), error.instance, error.schema
+    place = tuple(error.absolute_path)
+    found: Any = error.instance
+    rule: Any = error.schema
     at = where(raw, place)
     match error.validator:
         case "additionalProperties":
@@ -135,17 +140,20 @@ def explain(raw: Any, error: ValidationError, schema: Mapping[str, Any]) -> Iter
                 if key not in known:
                     yield place, f"{at}: unknown key `{_cut(str(key))}`.{_for_unknown(key, known, schema)}"
         case "required":
-            for key in error.validator_value:
+            for key in rule["required"]:
                 if key not in found:
-                    yield place, f"{at}: the key `{key}` is missing; allowed: {allowed(rule['properties'][key])}."
+                    yield (
+                        place,
+                        f"{at}: the key `{key}` is missing; allowed: {allowed(rule['properties'][key])}.",
+                    )
         case "uniqueItems":
             repeated = dict.fromkeys(shown(item) for item in found if found.count(item) > 1)
             yield place, f"{at}: found {', '.join(repeated)} more than once; each may stand there once."
         case _:
-            deeper = [inner for inner in error.context or () if len(inner.absolute_path) > len(place)]
-            for inner in deeper:
-                yield from explain(raw, inner, schema)
-            if not deeper:
+            inner = inner_errors(error)
+            for each in inner:
+                yield from explain(raw, each, schema)
+            if not inner:
                 yield place, f"{at}: {_wrong_value(found, rule)}"
 
 
@@ -154,7 +162,8 @@ def _for_unknown(key: object, known: Mapping[str, Any], schema: Mapping[str, Any
         return here
     homes = [path for path in _dotted(schema) if path == key or path.endswith(f".{key}")]
     if homes:
-        return f" It belongs under `{homes[0].rpartition('.')[0]}`, in a file." if "." in homes[0] else ""
+        home = homes[0].rpartition(".")[0]
+        return f" It belongs {f'under `{home}`' if home else 'to the top level'}."
     return f" Allowed: {', '.join(known)}."
 
 
@@ -199,13 +208,13 @@ def _hint(found: Any, rule: Mapping[str, Any]) -> str:
     words = rule.get("enum", options)
     if found is None:
         return " Leave the key out to keep its default."
-    if wanted == {"array"} and kind not in (None, "object"):
+    if wanted == {"array"} and kind in _kinds(rule["items"]) and rule.get("minItems", 0) < 2:
         return f" Write a list: [{found if kind == 'string' else shown(found)}]."
     if kind == "string":
         return nearest(found, words) or (_hint_for_text(found) if "string" not in wanted or options else "")
     if kind in ("boolean", "integer", "number") and wanted <= {"string", "null"}:
-        also = "YAML reads yes, no, on and off as truth values; " if kind == "boolean" else ""
-        return f" To give a text, {also}put it in quotes."
+        also = " YAML reads yes, no, on and off as truth values." if kind == "boolean" else ""
+        return f"{also} Put a text in quotes."
     if kind == "number" and not math.isfinite(found):
         return " A finite number is needed."
     if kind == "number" and "integer" in wanted and found == int(found):
@@ -217,7 +226,7 @@ def _hint_for_text(found: str) -> str:
     try:
         number = float(found)
     except ValueError:
-        if found.lower() not in ("true", "false"):
+        if found.lower() not in ("true", "false", "yes", "no", "on", "off"):
             return ""
     else:
         if math.isfinite(number) and "e" in found.lower():

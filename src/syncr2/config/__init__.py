@@ -1,0 +1,120 @@
+"""The configuration: checked as a whole before anything runs, then given as frozen dataclasses.
+
+What may stand in it is in workflow/schemas/config.schema.yaml (read by `schema`, put in words by `words`);
+what a schema cannot say is in `checks` and `names`; the outcome is an `Experiment` (`experiment`); `docs`
+writes docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from syncr2 import ids
+from syncr2.config import checks, names
+from syncr2.config.checks import BUNDLED_PROMPTS, BUNDLED_SCENARIOS
+from syncr2.config.experiment import (
+    Dialogue,
+    Experiment,
+    Model,
+    Resources,
+    Scenarios,
+    States,
+    Synchrony,
+    slice_of,
+)
+from syncr2.config.schema import REPOSITORY, SCHEMA, examine, schema
+from syncr2.errors import SyncR2Error
+from syncr2.judges.base import JudgeSettings
+from syncr2.miniature_spec import MiniatureSpec
+
+__all__ = [
+    "BUNDLED_PROMPTS",
+    "BUNDLED_SCENARIOS",
+    "REPOSITORY",
+    "SCHEMA",
+    "Dialogue",
+    "Experiment",
+    "Model",
+    "Resources",
+    "Scenarios",
+    "States",
+    "Synchrony",
+    "load",
+    "schema",
+    "slice_of",
+]
+
+
+def load(raw: Mapping[str, Any]) -> Experiment:
+    """Check a configuration and give it as dataclasses.
+
+    Parameters
+    ----------
+    raw : mapping
+        What the YAML files say, config.yaml and its overrides merged.
+
+    Raises
+    ------
+    SyncR2Error
+        With every problem found, one a line, each with its key, what was found and what is allowed.
+    """
+    candidate, problems = examine(raw)
+    problems += checks.check(candidate) + names.check(candidate)
+    if problems:
+        order = {key: i for i, key in enumerate(schema()["properties"])}
+        # By section; within one, the schema's findings come first.
+        problems.sort(key=lambda problem: order[str(problem.place[0])] if problem.place else -1)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise SyncR2Error(
+            f"The configuration has {count}:\n"
+            + "\n".join(f"  - {problem.text}" for problem in problems)
+            + "\nCorrect it, then run again; docs/configuration.md explains every key."
+        )
+    return _experiment(candidate.raw)
+
+
+def _experiment(raw: Mapping[str, Any]) -> Experiment:
+    models = {}
+    for entry in raw["models"]:
+        spec = MiniatureSpec.from_dict(entry["miniature"]) if entry["miniature"] else None
+        paths = {key: _local(entry[key]) for key in ("path", "chat_template")}
+        models[entry["name"]] = Model(**{**entry, **paths, "miniature": spec})
+    everyone = ids.unordered_pairs(list(models))
+    pairs = everyone if raw["pairs"] == "all" else [(first, second) for first, second in raw["pairs"]]
+    scenarios, synchrony = raw["scenarios"], raw["synchrony"]
+    return Experiment(
+        results=Path(raw["results"]).expanduser(),
+        scenarios=Scenarios(
+            source=scenarios["source"],
+            folder=checks.scenario_folder(scenarios),
+            url=scenarios["public"]["url"],
+            sha256=dict(scenarios["public"]["sha256"]),
+            episodes=checks.n_episodes(scenarios),
+        ),
+        models=models,
+        pairs=tuple(pairs),
+        seeds=tuple(raw["seeds"]),
+        prompts=Path(raw["prompts"]).expanduser(),
+        dialogue=Dialogue(**raw["dialogue"]),
+        states=States(**raw["states"]),
+        synchrony=Synchrony(
+            samples=None if synchrony["samples"] == "auto" else synchrony["samples"],
+            penalty=float(synchrony["penalty"]),
+            split_seeds=tuple(synchrony["split_seeds"]),
+            conditions=ids.conditions(synchrony["passive"], synchrony["lags"]),
+            group_by=tuple(synchrony["group_by"]),
+        ),
+        judges={entry["name"]: JudgeSettings.from_dict(entry) for entry in raw["judges"]},
+        covariates=tuple(raw["statistics"]["covariates"]),
+        max_failure_rate=raw["statistics"]["max_failure_rate"],
+        resources=Resources(**raw["resources"]),
+        title=raw["report"]["title"],
+        notice=raw["report"]["notice"],
+    )
+
+
+def _local(path: str | None) -> str | None:
+    """A path with `~` written out, for libraries that do not know it; a Hugging Face id stays as it is."""
+    return str(Path(path).expanduser()) if path and path.startswith("~") else path

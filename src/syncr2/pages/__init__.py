@@ -1,0 +1,29 @@
+"""The report's pages: tables and records go in, self-contained HTML comes out. Only `records` reads files.
+
+Model answers, scenario texts and names are data: every template escapes all that it is given, and the pages
+forbid scripts and outside addresses (Content-Security-Policy), so that nothing in a dialogue can act in a
+reader's browser.
+"""
+
+from syncr2.pages.layout import Column, Download, Head, Table, render
+from syncr2.pages.parameters import parameters_page
+from syncr2.pages.provenance import provenance_page
+from syncr2.pages.records import Trace, gather
+from syncr2.pages.results import ResultTables, results_page
+from syncr2.pages.transcripts import choose_samples, dialogues_page
+
+__all__ = [
+    "Column",
+    "Download",
+    "Head",
+    "ResultTables",
+    "Table",
+    "Trace",
+    "choose_samples",
+    "dialogues_page",
+    "gather",
+    "parameters_page",
+    "provenance_page",
+    "render",
+    "results_page",
+]

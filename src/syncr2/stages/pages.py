@@ -1,0 +1,157 @@
+"""Pages of the report, from the tables and from the records inside the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from syncr2 import config as configuration
+from syncr2 import pages
+from syncr2.config import Experiment
+from syncr2.errors import SyncR2Error
+from syncr2.files import read_table, sha256_file, write_text
+from syncr2.pages.layout import download
+from syncr2.pages.parameters import Template
+from syncr2.pages.provenance import Origin
+from syncr2.pages.records import samples_used
+from syncr2.provenance import made_by
+from syncr2.scenarios import read_scenarios
+from syncr2.words import condition_words
+
+# First dialogues of a shard that the page "Dialogues" may show.
+N_SAMPLES = 2
+STAND_IN = "surface"
+MEANINGS = {
+    "synchrony": "SyncR² by pair and condition",
+    "performance": "social performance by judge and pair",
+    "pairs": "SyncR², social performance and covariates by pair",
+    "correlations": "correlations by family",
+    "partial": "partial correlations by covariate and family",
+    "quality": "what the dialogues are like, by ordered pair",
+}
+READERS = {
+    "engaged": "the agent that speaks next",
+    "bystander": "the passive reader",
+    "judge": "a judge",
+}
+
+
+def write(
+    config: Mapping[str, Any],
+    tables: Mapping[str, str],
+    scenarios: str,
+    dialogues: Sequence[str],
+    judgements: Sequence[str],
+    r2: Sequence[str],
+    output: Mapping[str, str],
+) -> None:
+    """Write the four pages.
+
+    Parameters
+    ----------
+    config : mapping
+        The configuration as Snakemake merged it.
+    tables : mapping
+        Paths of the tables named in `MEANINGS`.
+    scenarios : str
+        The checked scenarios.
+    dialogues, judgements, r2 : sequence of str
+        Every file of each; their records are gathered, and the first dialogues are shown.
+    output : mapping
+        Paths of `results`, `parameters`, `provenance` and `dialogues`.
+
+    Raises
+    ------
+    SyncR2Error
+        If a table is missing or lacks a column, or a file holds no record.
+    """
+    experiment = configuration.load(config)
+    head = page_head(experiment)
+    read = {name: read_page_table(tables[name]) for name in MEANINGS}
+    episodes = read_scenarios(scenarios)
+    trace = pages.gather([*dialogues, *judgements], r2, N_SAMPLES)
+
+    conditions = {c.name: condition_words(c.name, c.lag) for c in experiment.synchrony.conditions}
+    result_tables = pages.ResultTables(**{name: read[name] for name in MEANINGS if name != "quality"})
+    downloads = [download(tables[name], meaning) for name, meaning in MEANINGS.items()]
+    samples = samples_used(trace.of_stage("r2"))
+    made = {
+        "results": pages.results_page(head, result_tables, conditions, samples, downloads),
+        "parameters": pages.parameters_page(
+            head, experiment, config, configuration.schema(), _templates(experiment)
+        ),
+        "provenance": pages.provenance_page(
+            head,
+            trace,
+            Origin(
+                origin=episodes.origin,
+                address=_address(config),
+                sha256=episodes.sha256,
+                checked_sha256=sha256_file(scenarios),
+                n_episodes=len(episodes.episodes),
+            ),
+            n_dialogues=int(read["quality"]["n_dialogues"].sum()),
+            n_turns=round((read["quality"]["n_dialogues"] * read["quality"]["mean_turns"]).sum()),
+            tables={path: sha256_file(path) for path in (tables[name] for name in MEANINGS)},
+            writer=made_by("figures", {}),
+        ),
+        "dialogues": pages.dialogues_page(
+            head,
+            read["quality"],
+            pages.choose_samples(
+                (line for path in dialogues for line in trace.heads[path]), experiment.family
+            ),
+            (line for path in judgements for line in trace.heads[path]),
+            episodes.episodes,
+            experiment.family,
+        ),
+    }
+    for name, text in made.items():
+        write_text(output[name], text)
+
+
+def page_head(experiment: Experiment) -> pages.Head:
+    """Title, notice, and the judges that are none."""
+    stand_ins = tuple(name for name, judge in experiment.judges.items() if judge.engine == STAND_IN)
+    return pages.Head(experiment.title, experiment.notice, stand_ins)
+
+
+def read_page_table(path: str) -> pd.DataFrame:
+    """A table, or an error that says what to do.
+
+    Raises
+    ------
+    SyncR2Error
+        If it is missing or has no header.
+    """
+    if not Path(path).is_file():
+        raise SyncR2Error(
+            f"{path}: no such table, so the report's pages cannot be written. Run the workflow to make it."
+        )
+    try:
+        return read_table(path)
+    except pd.errors.EmptyDataError:
+        raise SyncR2Error(
+            f"{path}: the table is empty, without even a header. Delete it and run again."
+        ) from None
+
+
+def _address(config: Mapping[str, Any]) -> str:
+    scenarios = config["scenarios"]
+    # As configured: where a folder lies on this machine is nobody's business.
+    return {
+        "public": scenarios["public"]["url"],
+        "local": str(scenarios["folder"]),
+        "bundled": "resources/scenarios of this project",
+    }[scenarios["source"]]
+
+
+def _templates(experiment: Experiment) -> list[Template]:
+    found = []
+    for name, reader in READERS.items():
+        path = experiment.prompts / f"{name}.jinja"
+        found.append(Template(path.name, reader, sha256_file(path), path.read_text(encoding="utf-8")))
+    return found

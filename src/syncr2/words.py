@@ -1,0 +1,8 @@
+"""Words that figures and pages share, so that a thing has one name all over the report."""
+
+from __future__ import annotations
+
+
+def condition_words(name: str, lag: int | None) -> str:
+    """A condition as readers know it: `interaction`, `passive reader`, `lag 3`."""
+    return {"interaction": "interaction", "passive": "passive reader"}.get(name, f"lag {lag}")

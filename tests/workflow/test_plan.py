@@ -1,0 +1,136 @@
+"""What Snakemake plans: the published experiment's jobs, and what runs again after a change."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from conftest import REPOSITORY, miniature, published, snakemake, with_changes
+from snakemake.utils import update_config
+
+SEVENTH = {"name": "extra-7b", "family": "llama", "path": "owner/extra-7b", "covariates": {"ifeval": 0.5, "musr": 0.1}}
+
+
+def planned(config, tmp_path, **changes):
+    everything = {"results": str(tmp_path / "results"), "prompts": str(REPOSITORY / "resources/prompts"), **changes}
+    run = snakemake(with_changes(config, **everything), tmp_path / "work", dry=True)
+    assert run.error is None, run.error
+    return run
+
+
+def test_the_published_experiment(tmp_path):
+    run = planned(published(), tmp_path)
+    assert run.count["fetch_scenarios"] == 1
+    assert run.count["play_dialogues"] == 36 * 3
+    assert run.count["replay_states"] == 36 * 3 * 2
+    assert run.count["fit_layer_maps"] == 36 * 4
+    assert run.count["judge_dialogues"] == 36 * 3
+    assert run.count["build_miniature"] == 0
+    assert sum(run.count.values()) < 1000, "hundreds of jobs, not thousands"
+
+
+def test_a_seventh_model_plans_thirteen_more_ordered_pairs(tmp_path):
+    six = planned(published(), tmp_path)
+    seven = planned(published(), tmp_path, models=[*published()["models"], SEVENTH])
+    new = seven.wildcards("play_dialogues", "pair") - six.wildcards("play_dialogues", "pair")
+    assert len(new) == 13
+    assert all("extra-7b" in pair.split("--") for pair in new)
+
+
+def test_the_demo(tmp_path):
+    config = published()
+    update_config(config, yaml.safe_load((REPOSITORY / "demo.yaml").read_text()))
+    run = planned(config, tmp_path)
+    assert run.count["build_miniature"] == 6
+    assert run.count["play_dialogues"] == 36 * len(config["seeds"])
+    assert len(config["seeds"]) == 2
+    assert config["dialogue"]["max_turns"] >= 6
+    assert run.count["fetch_scenarios"] == 0, "the demo needs no network"
+
+
+# What a change of the finished tiny experiment makes run again, aggregates aside.
+AGGREGATES = {
+    "summarise_synchrony",
+    "summarise_performance",
+    "describe_dialogues",
+    "correlate",
+    "draw_summary",
+    "draw_groups",
+    "draw_heatmaps",
+    "write_pages",
+    "all",
+}
+
+
+def again(tiny, finished, **changes):
+    run = snakemake(with_changes(tiny, **changes), finished, dry=True)
+    assert run.error is None, run.error
+    return {rule: n for rule, n in run.count.items() if rule not in AGGREGATES}, run
+
+
+def test_adding_a_model_runs_its_pairs_only(tiny, finished):
+    counts, run = again(tiny, finished, models=[*tiny["models"], miniature("green", 3, "warm")])
+    new = {"red--green", "green--red", "blue--green", "green--blue", "green--green"}
+    for rule in ("play_dialogues", "replay_states", "fit_layer_maps", "judge_dialogues"):
+        assert run.wildcards(rule, "pair") == new
+    assert counts["build_miniature"] == 1
+    assert AGGREGATES - {"write_pages"} <= set(run.count)
+
+
+def test_removing_a_model_runs_aggregates_only(tiny, finished):
+    counts, run = again(tiny, finished, models=tiny["models"][:1])
+    assert counts == {}
+    assert run.count["summarise_synchrony"] == 1
+
+
+def test_adding_a_seed_plays_that_seed_only(tiny, finished):
+    counts, run = again(tiny, finished, seeds=[0, 7])
+    assert run.wildcards("play_dialogues", "seed") == {"7"}
+    assert run.wildcards("replay_states", "seed") == {"7"}
+    assert counts["play_dialogues"] == 4 * 2
+    assert counts["fit_layer_maps"] == 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        ({"synchrony__penalty": 1.0}, {"fit_layer_maps"}),
+        ({"synchrony__lags": [3, 5], "synchrony__samples": "auto"}, {"fit_layer_maps"}),
+        ({"judges": [{"name": "surface", "engine": "surface"}, {"name": "second", "engine": "surface"}]}, {"judge_dialogues"}),
+        ({"states__bystander": "public"}, {"replay_states", "fit_layer_maps"}),
+        ({"dialogue__temperature": 0.5}, {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps"}),
+        ({"dialogue__batch_size": 2, "states__batch_tokens": 999}, set()),
+        ({"report__notice": "Another."}, set()),
+    ],
+    ids=["penalty", "lag", "judge", "bystander", "temperature", "batch sizes", "notice"],
+)
+def test_a_change_runs_what_depends_on_it(tiny, finished, changes, rules):
+    counts, _ = again(tiny, finished, **changes)
+    assert set(counts) == rules
+
+
+def test_only_the_new_judge_and_the_passive_reading_run(tiny, finished):
+    two = [{"name": "surface", "engine": "surface"}, {"name": "second", "engine": "surface"}]
+    _, run = again(tiny, finished, judges=two)
+    assert run.wildcards("judge_dialogues", "judge") == {"second"}
+    _, run = again(tiny, finished, states__bystander="public")
+    assert run.wildcards("replay_states", "reading") == {"passive"}
+    assert run.wildcards("fit_layer_maps", "condition") == {"passive"}
+
+
+def test_a_lag_with_fixed_sample_number_leaves_the_others_alone(tmp_path):
+    """With `samples: auto` every condition shares the smallest number, so a lag may change it; a fixed one does not."""
+    base, more = (planned(published(), tmp_path, synchrony__lags=lags) for lags in ([3], [3, 5]))
+    assert more.wildcards("fit_layer_maps", "condition") - base.wildcards("fit_layer_maps", "condition") == {"lag5"}
+
+
+def test_changing_a_template_runs_its_readers(tiny, finished, tmp_path):
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    for path in (REPOSITORY / "resources/prompts").glob("*.jinja"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    counts, _ = again(tiny, finished, prompts=str(folder))
+    assert counts == {}, "the same bytes elsewhere change nothing"
+    with (folder / "judge.jinja").open("a") as template:
+        template.write("{# another wording #}")
+    counts, _ = again(tiny, finished, prompts=str(folder))
+    assert set(counts) == {"judge_dialogues"}

@@ -1,0 +1,17 @@
+"""Write the report's pages."""
+
+from syncr2 import jobs
+
+tables = ("synchrony", "performance", "pairs", "correlations", "partial", "quality")
+jobs.run(
+    snakemake.log[0],
+    snakemake.threads,
+    "pages:write",
+    config=snakemake.config,
+    tables={name: snakemake.input[name] for name in tables},
+    scenarios=snakemake.input.scenarios,
+    dialogues=list(snakemake.input.dialogues),
+    judgements=list(snakemake.input.judgements),
+    r2=list(snakemake.input.r2),
+    output=dict(snakemake.output.items()),
+)
