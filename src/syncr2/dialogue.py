@@ -1,92 +1,84 @@
-"""Two agents play an episode: the turn loop, the stopping rule, and the record of every turn.
+"""Two agents play an episode: the turn loop, and the record of every turn.
 
-Turns are counted from 0 over both agents; agent 1 has the even ones. An agent answers a prompt of its own (its view and
-the dialogue so far); the first line of the answer with words on it is the utterance. Episodes are played together, one turn
-of all of them at a time, so that a model computes many prompts at once.
+Turns are counted from 0 over both agents; agent 1 has the even ones. An agent answers a prompt of its own
+(its view and the dialogue so far); the first line of the answer with words on it is the utterance. Dialogues
+are played in groups, from beginning to end and one turn of all of them at a time, so that a model computes
+many prompts at once and remembers those of one group only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from syncr2.chat import ChatEncoder
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
-from syncr2.prompts import LEAVE_MARK, Prompts
+from syncr2.prompts import Prompts
 from syncr2.scenarios import Episode
-from syncr2.speakers import Answer, Sampling, Speaker
+from syncr2.speakers import Answer, Sampling, Side, Speaker
+from syncr2.tokens import common_prefix, ids_sha256
+from syncr2.turns import Spoken, StoppingRule, Turn, flags, utterance
 from syncr2.views import agent_view
 
 FORMAT = "syncr2/dialogue/1"
-LEAVES = re.compile(rf"(?:^|\s){re.escape(LEAVE_MARK)}\s*[.!]?$", re.IGNORECASE)
+
+
+class Listener(NamedTuple):
+    """How a model takes a prompt in: text to token ids, and how many of them with the answer."""
+
+    encoder: ChatEncoder
+    context: int
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One turn as spoken; `text` is the utterance, `raw` all that the model said."""
+class Match:
+    """What the dialogues of one job have in common.
 
-    turn: int
-    agent: int
-    speaker: str
-    text: str
-    raw: str
-    finish_reason: str
-    n_new_tokens: int
-    prompt_ids: tuple[int, ...] = field(repr=False)
-    flags: tuple[str, ...] = ()
-
-
-class Spoken(NamedTuple):
-    """What others hear of a turn: enough for a prompt."""
-
-    turn: int
-    speaker: str
-    text: str
-
-
-@dataclass(frozen=True)
-class StoppingRule:
-    """When a dialogue ends.
-
-    It ends after `max_turns` (`turn_limit`), when an utterance is or closes with the leave mark (`left`), after
-    `stale_after` empty utterances in a row (`stale`; 0 never), or when the next prompt and answer would not fit the
-    model's context (`context`).
+    Attributes
+    ----------
+    pair : OrderedPair
+        Names of the models, agent 1's first.
+    seed : int
+        Seed of generation.
+    listeners, speakers : tuple
+        Agent 1's and agent 2's; the same object twice where a model talks to itself.
+    prompts : Prompts
+        Templates.
+    rule : StoppingRule
+        When a dialogue is over.
+    sampling : Sampling
+        For the record, and for the room that an answer needs.
     """
 
-    max_turns: int
-    stale_after: int
+    pair: OrderedPair
+    seed: int
+    listeners: tuple[Listener, Listener]
+    speakers: tuple[Speaker, Speaker]
+    prompts: Prompts
+    rule: StoppingRule
+    sampling: Sampling
 
-    def reason(self, turns: Sequence[Turn]) -> str | None:
-        """Why the dialogue is over after these turns, or None."""
-        if turns and LEAVES.search(turns[-1].text):
-            return "left"
-        recent = turns[-self.stale_after :] if self.stale_after else ()
-        if recent and len(recent) == self.stale_after and not any(turn.text for turn in recent):
-            return "stale"
-        return "turn_limit" if len(turns) >= self.max_turns else None
+
+class Progress(NamedTuple):
+    """A turn that is about to be spoken, in dialogues `first` to `last` (counted from 1), `n_playing` of
+    which go on."""
+
+    first: int
+    last: int
+    turn: int
+    n_playing: int
 
 
 @dataclass
-class _Game:
+class _Dialogue:
     """One dialogue while it is played."""
 
     episode: Episode
     turns: list[Turn] = field(default_factory=list)
     stop_reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Voice:
-    """One agent's model: how it speaks, how text becomes its tokens, how many tokens it takes."""
-
-    speaker: Speaker
-    encoder: ChatEncoder
-    context: int
 
 
 def turn_seed(pair: OrderedPair, episode_id: str, seed: int, turn: int) -> int:
@@ -101,35 +93,8 @@ def turn_seed(pair: OrderedPair, episode_id: str, seed: int, turn: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def utterance(raw: str, name: str) -> str:
-    """The utterance in a model's answer: its first line with words, without the speaker's own cue.
-
-    The cue comes with or without its turn number (`Turn 3 | Ada Byron:` or `Ada Byron:`), for models like to repeat it.
-    Control characters become spaces.
-    """
-    lines = ("".join(" " if unicodedata.category(c) == "Cc" else c for c in line) for line in raw.splitlines())
-    first = next((line.strip() for line in lines if line.strip()), "")
-    return re.sub(_cue_pattern(name), "", first, count=1, flags=re.IGNORECASE).strip()
-
-
-def _cue_pattern(name: str) -> str:
-    return rf"^(?:turn\s*#?\d+\s*\|\s*)?{re.escape(name)}\s*:\s*"
-
-
-def _flags(text: str, answer: Answer, earlier: Sequence[Turn], partner: str) -> tuple[str, ...]:
-    """What is wrong with a turn, for the quality table; nothing is left out because of it."""
-    said = {turn.text.casefold() for turn in earlier if turn.text}
-    found = {
-        "empty": not text,
-        "cut_off": answer.finish_reason == "length",
-        "repeated": text.casefold() in said,
-        "wrong_speaker": re.match(_cue_pattern(partner), text, re.IGNORECASE) is not None,
-    }
-    return tuple(name for name, present in found.items() if present)
-
-
 def check_contexts(
-    episodes: Sequence[Episode], voices: tuple[Voice, Voice], prompts: Prompts, sampling: Sampling
+    episodes: Sequence[Episode], listeners: tuple[Listener, Listener], prompts: Prompts, sampling: Sampling
 ) -> None:
     """See that every episode's opening prompts and one answer fit both models, before anything is generated.
 
@@ -138,153 +103,146 @@ def check_contexts(
     SyncR2Error
         With the longest prompt, the limit and the episode.
     """
-    for agent, voice in enumerate(voices, start=1):
-        lengths = {e.id: _opening_length(e, agent, voice, prompts) for e in episodes}
+    for agent, listener in enumerate(listeners, start=1):
+        lengths = {e.id: _opening_length(e, agent, listener.encoder, prompts) for e in episodes}
         longest = max(lengths, key=lambda episode_id: lengths[episode_id])
         needed = lengths[longest] + sampling.max_new_tokens
-        if needed > voice.context:
-            too_long = sum(n + sampling.max_new_tokens > voice.context for n in lengths.values())
+        if needed > listener.context:
+            too_long = sum(n + sampling.max_new_tokens > listener.context for n in lengths.values())
             raise SyncR2Error(
-                f"Model {voice.encoder.model_name}, agent {agent}: the opening prompt of episode {longest} has "
-                f"{lengths[longest]} tokens; with dialogue.max_new_tokens = {sampling.max_new_tokens} that is {needed}, "
-                f"but the model takes {voice.context} ({too_long} of {len(episodes)} episodes are too long). "
-                "Shorten the prompt templates, lower max_new_tokens or take the model out."
+                f"Model {listener.encoder.model_name}, agent {agent}: the opening prompt of episode {longest} has "
+                f"{lengths[longest]} tokens; with dialogue.max_new_tokens = {sampling.max_new_tokens} that is "
+                f"{needed}, but the model takes {listener.context} ({too_long} of {len(episodes)} episodes are too "
+                "long). Shorten the prompt templates, lower max_new_tokens or take the model out."
             )
 
 
-def _opening_length(episode: Episode, agent: int, voice: Voice, prompts: Prompts) -> int:
+def _opening_length(episode: Episode, agent: int, encoder: ChatEncoder, prompts: Prompts) -> int:
     """Tokens of an agent's first prompt; agent 2's holds agent 1's first turn, taken as empty here."""
     earlier = [Spoken(0, episode.agents[0].name, "")][: agent - 1]
-    return len(voice.encoder.encode(prompts.engaged(agent_view(episode, agent), earlier)))
+    return len(encoder.encode(prompts.engaged(agent_view(episode, agent), earlier)))
 
 
 def play(
+    match: Match,
     episodes: Sequence[Episode],
-    pair: OrderedPair,
-    seed: int,
-    voices: tuple[Voice, Voice],
-    prompts: Prompts,
-    rule: StoppingRule,
-    sampling: Sampling,
-    on_turn: Callable[[int, int], None] = lambda turn, n_playing: None,
+    group_size: int,
+    on_turn: Callable[[Progress], None] = lambda progress: None,
 ) -> Iterator[dict[str, Any]]:
     """Play every episode once and give its record.
 
     Parameters
     ----------
+    match : Match
+        Who plays, and by what rules.
     episodes : sequence of Episode
-        What to play; they are played together but do not touch each other.
-    pair : OrderedPair
-        Names of the models.
-    seed : int
-        Seed of generation.
-    voices : (Voice, Voice)
-        Agent 1's and agent 2's; the same object twice when a model talks to itself.
-    prompts : Prompts
-        Templates.
-    rule : StoppingRule
-        When a dialogue ends.
-    sampling : Sampling
-        For the record, and for the room that an answer needs.
+        What to play.
+    group_size : int
+        Dialogues played together; it bounds memory and does not change what is said.
     on_turn : callable, optional
-        Told the turn about to be spoken and how many dialogues are still going.
+        Told of every turn of a group before it is spoken.
 
     Yields
     ------
     dict
-        One record a dialogue, in the order of `episodes`; docs/formats.md describes it.
+        One record a dialogue, in the order of `episodes`, as soon as its group is done; docs/formats.md
+        describes it.
     """
-    check_contexts(episodes, voices, prompts, sampling)
-    games = [_Game(episode) for episode in episodes]
-    for turn in range(rule.max_turns):
-        playing = [game for game in games if game.stop_reason is None]
-        if not playing:
-            break
-        on_turn(turn, len(playing))
-        _speak(playing, turn, pair, seed, voices[turn % 2], prompts, sampling)
-        for game in playing:
-            game.stop_reason = game.stop_reason or rule.reason(game.turns)
-    for game in games:
-        yield _record(game, pair, seed, sampling)
+    for start in range(0, len(episodes), group_size):
+        group = [_Dialogue(episode) for episode in episodes[start : start + group_size]]
+        _play_group(match, group, start + 1, on_turn)
+        for dialogue in group:
+            yield _record(match, dialogue)
 
 
-def _speak(
-    playing: Sequence[_Game],
-    turn: int,
-    pair: OrderedPair,
-    seed: int,
-    voice: Voice,
-    prompts: Prompts,
-    sampling: Sampling,
+def _play_group(
+    match: Match, group: Sequence[_Dialogue], first: int, on_turn: Callable[[Progress], None]
 ) -> None:
-    """Let the agent whose turn it is speak in every dialogue that is still going."""
-    agent = turn % 2 + 1
+    # One side an agent, not one a model: a model that talks to itself reads two different prompts of each
+    # dialogue.
+    sides = [speaker.join() for speaker in match.speakers]
+    for turn in range(match.rule.max_turns):
+        agent = turn % 2 + 1
+        asked = _prompts(match, agent, [dialogue for dialogue in group if dialogue.stop_reason is None])
+        if not asked:
+            break
+        on_turn(Progress(first, first + len(group) - 1, turn, len(asked)))
+        for (dialogue, ids), answer in zip(
+            asked, _answers(match, turn, sides[agent - 1], asked), strict=True
+        ):
+            dialogue.turns.append(_turn(dialogue, turn, agent, ids, answer))
+            dialogue.stop_reason = match.rule.reason(dialogue.turns)
+
+
+def _prompts(match: Match, agent: int, playing: Sequence[_Dialogue]) -> list[tuple[_Dialogue, list[int]]]:
+    """The agent's prompt in each dialogue; one that no longer fits its model ends the dialogue."""
+    encoder, context = match.listeners[agent - 1]
     asked = []
-    for game in playing:
-        ids = voice.encoder.encode(prompts.engaged(agent_view(game.episode, agent), game.turns))
-        if len(ids) + sampling.max_new_tokens > voice.context:
-            game.stop_reason = "context"
+    for dialogue in playing:
+        ids = encoder.encode(match.prompts.engaged(agent_view(dialogue.episode, agent), dialogue.turns))
+        if len(ids) + match.sampling.max_new_tokens > context:
+            dialogue.stop_reason = "context"
         else:
-            asked.append((game, ids))
-    seeds = [turn_seed(pair, game.episode.id, seed, turn) for game, _ in asked]
-    answers = voice.speaker.speak([ids for _, ids in asked], seeds)
-    for (game, ids), answer in zip(asked, answers, strict=True):
-        name, partner = (game.episode.agents[i].name for i in (agent - 1, 2 - agent))
-        text = utterance(answer.raw, name)
-        flags = _flags(text, answer, game.turns, partner)
-        game.turns.append(
-            Turn(
-                turn=turn,
-                agent=agent,
-                speaker=name,
-                text=text,
-                raw=answer.raw,
-                finish_reason=answer.finish_reason,
-                n_new_tokens=answer.n_new_tokens,
-                prompt_ids=tuple(ids),
-                flags=flags,
-            )
-        )
+            asked.append((dialogue, ids))
+    return asked
 
 
-def _record(game: _Game, pair: OrderedPair, seed: int, sampling: Sampling) -> dict[str, Any]:
-    episode = game.episode
+def _answers(
+    match: Match, turn: int, side: Side, asked: Sequence[tuple[_Dialogue, list[int]]]
+) -> list[Answer]:
+    names = [dialogue.episode.id for dialogue, _ in asked]
+    seeds = [turn_seed(match.pair, name, match.seed, turn) for name in names]
+    return side.answer(names, [ids for _, ids in asked], seeds)
+
+
+def _turn(dialogue: _Dialogue, turn: int, agent: int, ids: Sequence[int], answer: Answer) -> Turn:
+    name, partner = (dialogue.episode.agents[i].name for i in (agent - 1, 2 - agent))
+    text = utterance(answer.raw, name)
+    return Turn(
+        turn=turn,
+        agent=agent,
+        speaker=name,
+        text=text,
+        raw=answer.raw,
+        finish_reason=answer.finish_reason,
+        n_new_tokens=answer.n_new_tokens,
+        prompt_ids=tuple(ids),
+        flags=flags(text, answer.finish_reason, dialogue.turns, partner),
+    )
+
+
+def _record(match: Match, dialogue: _Dialogue) -> dict[str, Any]:
+    episode = dialogue.episode
     previous: dict[int, tuple[int, ...]] = {}
     turns = []
-    for turn in game.turns:
-        entry = asdict(turn)
-        entry["flags"] = list(turn.flags)
-        entry["n_prompt_tokens"] = len(turn.prompt_ids)
-        entry["prompt_sha256"] = ids_sha256(turn.prompt_ids)
-        entry["prompt"] = _extension(previous.get(turn.agent, ()), entry.pop("prompt_ids"))
+    for turn in dialogue.turns:
+        said = {key: value for key, value in vars(turn).items() if key not in ("prompt_ids", "flags")}
+        read = {
+            "n_prompt_tokens": len(turn.prompt_ids),
+            "prompt_sha256": ids_sha256(turn.prompt_ids),
+            "prompt": _extension(previous.get(turn.agent, ()), turn.prompt_ids),
+        }
         previous[turn.agent] = turn.prompt_ids
-        turns.append(entry)
+        turns.append({**said, **read, "flags": list(turn.flags)})
     return {
         "format": FORMAT,
         "episode_id": episode.id,
         "environment_id": episode.environment.id,
         "index": episode.index,
-        **pair._asdict(),
-        "pair": pair.id,
-        "seed": seed,
+        **match.pair._asdict(),
+        "pair": match.pair.id,
+        "seed": match.seed,
         "columns": episode.columns(),
         "agents": [{"id": profile.id, "name": profile.name} for profile in episode.agents],
         "turns": turns,
-        "stop_reason": game.stop_reason,
-        "sampling": sampling._asdict(),
+        "stop_reason": dialogue.stop_reason,
+        "sampling": match.sampling._asdict(),
     }
 
 
-def ids_sha256(ids: Sequence[int]) -> str:
-    """SHA-256 of token ids, written as decimal numbers with single spaces between them."""
-    return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()
-
-
 def _extension(previous: Sequence[int], ids: Sequence[int]) -> dict[str, Any]:
-    """A prompt as what it shares with the agent's previous prompt, and the rest: prompts grow, so the rest is short."""
-    keep = 0
-    while keep < min(len(previous), len(ids)) and previous[keep] == ids[keep]:
-        keep += 1
+    """A prompt as the length that it shares with the agent's previous one, and the rest, which is short."""
+    keep = common_prefix(previous, ids)
     return {"keep": keep, "ids": list(ids[keep:])}
 
 
@@ -307,8 +265,8 @@ def prompt_ids(record: Mapping[str, Any]) -> list[list[int]]:
         ids = previous.get(turn["agent"], [])[: turn["prompt"]["keep"]] + turn["prompt"]["ids"]
         if ids_sha256(ids) != turn["prompt_sha256"]:
             raise SyncR2Error(
-                f"Dialogue of {record['pair']}, episode {record['episode_id']}, seed {record['seed']}: the prompt of turn "
-                f"{turn['turn']} does not match its SHA-256. The file was changed; delete it and run again."
+                f"Dialogue of {record['pair']}, episode {record['episode_id']}, seed {record['seed']}: the prompt "
+                f"of turn {turn['turn']} does not match its SHA-256. The file was changed; delete it and run again."
             )
         previous[turn["agent"]] = ids
         found.append(ids)

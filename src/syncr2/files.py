@@ -1,12 +1,13 @@
 """Files that are whole or absent, and read back with errors that name the place.
 
-Every output of the workflow is written to a temporary name beside its target, flushed to disk, then renamed. A crash, a
-kill or a full disk leaves at most a temporary file, never one that looks complete.
+Every output of the workflow is written to a temporary name beside its target, flushed to disk, then renamed.
+A crash, a kill or a full disk leaves at most a temporary file, never one that looks complete.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -19,6 +20,33 @@ from syncr2.errors import SyncR2Error
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_AGAIN = "Delete the file and run again: only its job is repeated."
+# Columns of the result tables that hold names.
+_NAMES = (
+    *(
+        "agent1",
+        "agent2",
+        "model_1",
+        "model_2",
+        "family",
+        "judge",
+        "pair",
+        "condition",
+        "direction",
+        "source",
+    ),
+    *(
+        "target",
+        "episode_id",
+        "environment_id",
+        "relationship",
+        "column",
+        "value",
+        "covariate",
+        "stop_reason",
+    ),
+)
 
 
 @contextmanager
@@ -79,7 +107,9 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise SyncR2Error(f"{path}: no such file.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SyncR2Error(f"{path}: not valid JSON ({error}). Is the file cut off? Restore it, then run again.") from None
+        raise SyncR2Error(
+            f"{path}: not valid JSON ({error}). Is the file cut off? Restore it, then run again."
+        ) from None
 
 
 def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
@@ -98,11 +128,11 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         If a line is not a JSON object, or the last line has no line end (a file that was cut off).
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode()
     except FileNotFoundError:
         raise SyncR2Error(f"{path}: no such file.") from None
     except UnicodeDecodeError as error:
-        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). Delete the file and run again.") from None
+        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). {_AGAIN}") from None
     records = []
     # Not splitlines(): it also breaks at U+2028 and its like, which may stand inside an utterance.
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
@@ -111,15 +141,16 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             raise SyncR2Error(
                 f"{path}, line {number}: not valid JSON ({error.msg} at column {error.colno}). "
-                "The file was cut off or changed. Delete it and run again: only its job is repeated."
+                f"The file was cut off or changed. {_AGAIN}"
             ) from None
         if not isinstance(record, dict):
-            raise SyncR2Error(f"{path}, line {number}: a JSON object is needed, found {type(record).__name__}.")
+            raise SyncR2Error(
+                f"{path}, line {number}: a JSON object is needed, found {type(record).__name__}."
+            )
         records.append(record)
     if text and not text.endswith("\n"):
         raise SyncR2Error(
-            f"{path}: the last line ({len(records)}) has no line end, so the file was cut off. "
-            "Delete it and run again: only its job is repeated."
+            f"{path}: the last line ({len(records)}) has no line end, so the file was cut off. {_AGAIN}"
         )
     return records
 
@@ -134,10 +165,38 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table written by `write_table`. Only empty fields are missing values ("nan", "None" stay words)."""
+    """Read a table written by `write_table`.
+
+    Only empty fields are missing values ("nan" and "None" stay words), and the columns that name things are
+    text whatever they look like (a model called 7, an episode called 01).
+
+    Raises
+    ------
+    SyncR2Error
+        If the file is missing, cut off, or no table.
+    """
     import pandas as pd
 
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], float_precision="round_trip")
+    try:
+        text = Path(path).read_bytes().decode()
+    except FileNotFoundError:
+        raise SyncR2Error(f"{path}: no such file.") from None
+    except UnicodeDecodeError as error:
+        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). {_AGAIN}") from None
+    if not text.endswith("\n"):
+        raise SyncR2Error(f"{path}: the last line has no line end, so the file was cut off. {_AGAIN}")
+    try:
+        return pd.read_csv(
+            io.StringIO(text, newline=""),
+            sep="\t",
+            lineterminator="\n",  # a carriage return inside a text ends no line
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",
+            dtype=dict.fromkeys(_NAMES, str),
+        )
+    except ValueError as error:  # pandas' own errors are of this kind
+        raise SyncR2Error(f"{path}: not a tab-separated table ({str(error).strip()}). {_AGAIN}") from None
 
 
 def sha256_file(path: str | Path) -> str:

@@ -1,16 +1,17 @@
 """Read prompts that grow, and compute each token once.
 
-From one turn of an agent to its next, its prompt repeats the last one and adds what was said since. A `Reader` keeps the
-keys and values of what it has read and, at the next prompt, computes only what comes after the common prefix of the two,
-found on token ids. Generation and replay use the same reader.
+From one turn of an agent to its next, its prompt repeats the last one and adds what was said since. A
+`Reader` keeps the keys and values of what it has read and, at the next prompt, computes only what comes after
+the common prefix of the two, found on token ids. Generation and replay use the same reader.
 
-Many dialogues are read at once, one a row. A row's tokens stand side by side and end at the right, so that all padding is
-at the left and there are never gaps: before each reading, what a row keeps is moved to where it belongs, and every row
-computes as many tokens as the one that needs most (the others compute a few of theirs again). Distances between tokens are
-then those of a prompt read alone, and a sliding window cuts off the same tokens.
+Many dialogues are read at once, one a row. A row's tokens stand side by side and end at the right, so that
+all padding is at the left and there are never gaps: before each reading, what a row keeps is moved to where
+it belongs, and every row computes as many tokens as the one that needs most (the others compute a few of
+theirs again). Distances between tokens are then those of a prompt read alone, and a sliding window cuts off
+the same tokens.
 
-Not every model can go on from kept keys and values; `reuse_limit` decides. The others read each prompt whole and alone,
-which is slow and right.
+Not every model can go on from kept keys and values; `reuse_limit` decides. The others read each prompt whole
+and alone, which is slow and right.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from syncr2.key_values import roomy_cache
+from syncr2.tokens import common_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -42,11 +44,14 @@ def reuse_limit(network: PreTrainedModel) -> int:
 
     What the class and its configuration say decides:
 
-    - its forward must name `attention_mask`, `position_ids` and `past_key_values`; an argument that vanished in
+    - its forward must name `attention_mask`, `position_ids` and `past_key_values`; an argument that vanished
+    in
       `**kwargs` would be ignored without a word;
-    - it must not be stateful, and every layer's cache must be keys and values, attended to in full or within a sliding
+    - it must not be stateful, and every layer's cache must be keys and values, attended to in full or within
+    a sliding
       window: a recurrent state cannot be cut back to a prefix, and chunks of attention depend on the padding;
-    - where rotary frequencies change with the length of the sequence ("dynamic", "longrope"), what was computed in a
+    - where rotary frequencies change with the length of the sequence ("dynamic", "longrope"), what was
+    computed in a
       short one holds only up to the length at which they begin to change.
 
     Parameters
@@ -128,8 +133,8 @@ class Reader:
         Returns
         -------
         Tensor, shape (n_dialogues, size)
-            The network's output at the last token of each prompt: logits (size: vocabulary), or from a base model the last
-            hidden state behind the final norm.
+            The network's output at the last token of each prompt: logits (size: vocabulary), or from a base
+            model the last hidden state behind the final norm.
         """
         longest = max(map(len, prompts)) + self._room
         self._in_use = self._together if longest <= self._limit else self._alone
@@ -183,9 +188,8 @@ class _Together:
         return 0 if row is None else common_prefix(self._prompts[row], prompt[:-1])
 
     def _move(self, dialogues: Sequence[Hashable], kept: torch.Tensor) -> None:
-        """Bring the first `kept` tokens of each dialogue to where they belong, with their ends below each other."""
-        width = int(kept.max())
-        if width == 0:
+        """Bring the first `kept` tokens of each dialogue to where they belong, with their ends below each
+        other.""" width = int(kept.max()) if width == 0:
             self._cache = roomy_cache()
             return
         rows = torch.tensor([self._rows.get(dialogue, 0) for dialogue in dialogues])
@@ -245,9 +249,3 @@ class _Alone:
 def _last_only(network: PreTrainedModel) -> dict[str, int]:
     """The argument that saves computing the logits of all tokens but the last, where there is one."""
     return {"logits_to_keep": 1} if "logits_to_keep" in _arguments(network) else {}
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """Number of leading tokens that two sequences share."""
-    shorter = min(len(first), len(second))
-    return next((i for i in range(shorter) if first[i] != second[i]), shorter)

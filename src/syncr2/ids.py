@@ -1,8 +1,8 @@
 """Names of things: pairs, conditions, readings, families.
 
-A pair of models is *ordered* where it names who speaks first (`agent1--agent2`) and *unordered* where both speaking orders
-are pooled. A condition says which state is the source and how far away the target is; a reading says with which prompt a
-dialogue was replayed.
+A pair of models is *ordered* where it names who speaks first (`agent1--agent2`) and *unordered* where both
+speaking orders are pooled. A condition says which state is the source and how far away the target is; a
+reading says with which prompt a dialogue was replayed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OrderedPair(NamedTuple):
 
     @classmethod
     def parse(cls, pair_id: str) -> OrderedPair:
-        """The inverse of `id`; model names never hold the separator (the configuration's schema sees to it)."""
+        """The inverse of `id`; model names never hold the separator (the schema sees to it)."""
         agent1, agent2 = pair_id.split(PAIR_SEPARATOR)
         return cls(agent1, agent2)
 

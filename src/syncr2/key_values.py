@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-# Free slots at the end of what is kept. While an answer is generated, a copy of all that was read is made once in so many
-# tokens, not at every token.
+# Free slots at the end of what is kept. While an answer is generated, a copy of all that was read is made
+# once in so many tokens, not at every token.
 ROOM = 32
 
 
 def roomy_cache() -> Cache:
     """An empty cache for a network whose layers all keep plain keys and values.
 
-    Layers with a sliding window keep everything as well: what the window has left behind is needed when a prompt is cut back
-    to the part that stays.
+    Layers with a sliding window keep everything as well: what the window has left behind is needed when a
+    prompt is cut back to the part that stays.
     """
     return Cache(layer_class_to_replicate=RoomyLayer)
 

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,8 @@ _FILES = {
 _LOGIT_SPREAD = 2.0
 # The output rows of tokens that are no words are this much shorter (see `_output_scale`).
 _QUIET = 0.1
+# Length of the word vectors that all miniatures share (see `_weights`).
+_N_FEATURES = 4
 
 
 def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> list[str]:
@@ -233,41 +235,69 @@ def _config(spec: MiniatureSpec, tokenizer: PreTrainedTokenizerFast) -> PreTrain
 def _model(
     spec: MiniatureSpec, tokenizer: PreTrainedTokenizerFast, output_scale: NDArray[np.float64]
 ) -> PreTrainedModel:
-    """Make the network, float32, every tensor from a generator of its own.
-
-    Numbers that come from (seed, name of the tensor) alone stay the same when transformers makes its layers
-    in another order, and numpy's do not depend on the processor's vector units, as torch's do.
-    """
-    import numpy as np
+    """Make the network, in float32, with untrained weights."""
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
-
-    def drawn(name: str) -> np.random.Generator:
-        return np.random.default_rng([spec.seed, int(hashlib.sha256(name.encode()).hexdigest()[:16], 16)])
 
     # transformers fills the new network from torch's global generator; the fork puts that back as it was.
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForCausalLM.from_config(_config(spec, tokenizer), dtype=torch.float32)
-    weights = {
-        name: drawn(name).standard_normal(tuple(tensor.shape)) * spec.weight_range
-        for name, tensor in model.named_parameters()
-        if tensor.ndim == 2  # the others are the norms', which stay 1
-    }
-    weights["model.embed_tokens.weight" if spec.tied else "lm_head.weight"] *= output_scale[:, None]
-    # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn,
-    # because with tied embeddings a token is otherwise its own best successor, and one word is said for ever.
-    signs = drawn("model.norm.weight").choice([-1.0, 1.0], spec.hidden_size)
-    weights["model.norm.weight"] = signs * _LOGIT_SPREAD / (spec.weight_range * math.sqrt(spec.hidden_size))
     parameters = dict(model.named_parameters())
+    shapes = {name: tuple(tensor.shape) for name, tensor in parameters.items()}
     with torch.no_grad():
-        for name, value in weights.items():
-            parameters[name].copy_(torch.from_numpy(value))
-
+        for name, values in _weights(spec, shapes, tokenizer, output_scale).items():
+            parameters[name].copy_(torch.from_numpy(values))
     stops = [tokenizer.get_vocab()[token] for token in STOP_TOKENS[spec.chat_format]]
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=stops if len(stops) > 1 else stops[0]
     )
     return model
+
+
+def _weights(
+    spec: MiniatureSpec,
+    shapes: Mapping[str, tuple[int, ...]],
+    tokenizer: PreTrainedTokenizerFast,
+    output_scale: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """Draw every matrix, and the last norm; the norms of the blocks stay 1.
+
+    Numbers that come from (seed, name of the tensor) alone stay the same when transformers makes its layers
+    in another order, and numpy's do not depend on the processor's vector units, as torch's do.
+    """
+    import numpy as np
+
+    def generator(name: str) -> np.random.Generator:
+        return np.random.default_rng([spec.seed, _number(name)])
+
+    embedding, output, last_norm = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
+    weights = {
+        name: generator(name).standard_normal(shape) * spec.weight_range
+        for name, shape in shapes.items()
+        if len(shape) == 2
+    }
+    # Real models share what their words mean; independent noise shares nothing that some hundred samples
+    # could show. So a token's vector is a few features of the token, the same in every miniature whatever
+    # its seed, seen through a random matrix of the model's own. The features are noise, too: from the text.
+    features = np.stack(
+        [
+            np.random.default_rng(_number(token)).standard_normal(_N_FEATURES)
+            for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        ]
+    )
+    seen = generator(embedding).standard_normal((_N_FEATURES, spec.hidden_size))
+    weights[embedding] = features @ seen * (spec.weight_range / math.sqrt(_N_FEATURES))
+    weights[embedding if spec.tied else output] *= output_scale[:, None]
+    # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn,
+    # because with tied embeddings a token is otherwise its own best successor, and one word is said for ever.
+    signs = generator(last_norm).choice([-1.0, 1.0], spec.hidden_size)
+    weights[last_norm] = signs * _LOGIT_SPREAD / (spec.weight_range * math.sqrt(spec.hidden_size))
+    return weights
+
+
+def _number(text: str) -> int:
+    """A whole number that stands for a text, the same in every process."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
 
 
 def _refuse_foreign(folder: Path) -> None:

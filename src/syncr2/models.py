@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def resolve_device(wanted: str) -> str:
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return next(name for name, there in present.items() if there)
-    if not present[wanted]:
+    if not present.get(wanted):
         there = ", ".join(name for name, yes in present.items() if yes)
         raise SyncR2Error(f"device: {wanted} was asked for, but this machine has {there}. Set it to auto.")
     return wanted
@@ -71,27 +72,48 @@ def load_model(source: ModelSource, device: str) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    # Weights as code could do anything on this machine; safetensors cannot.
-    model = _load(
-        source, AutoModelForCausalLM.from_pretrained, dtype=getattr(torch, source.dtype), use_safetensors=True
-    )
+    with _no_progress_bars():
+        # Weights as code could do anything on this machine; safetensors cannot.
+        model = _load(
+            source,
+            AutoModelForCausalLM.from_pretrained,
+            dtype=getattr(torch, source.dtype),
+            use_safetensors=True,
+        )
     return model.to(torch.device(device)).eval()
 
 
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers' bars out of the log, where each step would be a line."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _load(source: ModelSource, loader: Any, **options: Any) -> Any:
+    from safetensors import SafetensorError
+
     try:
         return loader(source.path, revision=source.revision, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise SyncR2Error(
             f"Model {source.name}: cannot load {source.path}"
             + (f" at revision {source.revision}" if source.revision else "")
-            + f": {error}\nA gated model needs access granted on its page and a token in HF_TOKEN; a machine without "
-            "network needs the model in its cache, or a local folder as `path`."
+            + f": {error}\nA gated model needs access granted on its page and a token in HF_TOKEN; a machine "
+            "without network needs the model in its cache, or a local folder as `path`."
         ) from error
 
 
 def context_length(source: ModelSource) -> int:
-    """Tokens of prompt and answer together that the model takes: `context` if set, else the model's own limit.
+    """Tokens of prompt and answer together that the model takes: `context` if set, else the model's own
+    limit.
 
     Raises
     ------
@@ -103,7 +125,9 @@ def context_length(source: ModelSource) -> int:
     config = load_config(source).get_text_config()
     found = getattr(config, "max_position_embeddings", None)
     if found is None:
-        raise SyncR2Error(f"Model {source.name}: its config names no max_position_embeddings; set `context` for it.")
+        raise SyncR2Error(
+            f"Model {source.name}: its config names no max_position_embeddings; set `context` for it."
+        )
     return int(found)
 
 
@@ -133,7 +157,9 @@ def find_blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
     return lists[min(lists, key=lambda name: name.count("."))]
 
 
-def describe(source: ModelSource, encoder: ChatEncoder, config: PreTrainedConfig | None = None) -> dict[str, Any]:
+def describe(
+    source: ModelSource, encoder: ChatEncoder, config: PreTrainedConfig | None = None
+) -> dict[str, Any]:
     """What identifies the model in a file's provenance."""
     commit = getattr(config, "_commit_hash", None) if config is not None else None
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,28 +16,54 @@ from syncr2.files import sha256_file
 from syncr2.revisions import REVISIONS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LIBRARIES = ("numpy", "scipy", "h5py", "scikit-learn", "pandas", "torch", "transformers", "tokenizers", "openai")
+# Set inside a git hook, these point to the hook's repository, whatever the folder.
+_OF_ANOTHER_CHECKOUT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "h5py",
+    "scikit-learn",
+    "pandas",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "openai",
+)
 
 
 @functools.cache
 def code_version() -> dict[str, Any]:
-    """Version of the package, git commit, and whether tracked files differ from it (None outside a checkout)."""
-    return {"version": metadata.version("syncr2"), "commit": _git("rev-parse", "HEAD"), "dirty": _dirty()}
+    """Version of the package, git commit, and whether tracked files differ from it.
+
+    The version is None where the package is not installed; the others are None outside a checkout of it.
+    """
+    try:
+        version: str | None = metadata.version("syncr2")
+    except metadata.PackageNotFoundError:
+        version = None
+    return {"version": version, **_checkout(REPOSITORY)}
 
 
-def _git(*arguments: str) -> str | None:
+def _checkout(folder: Path) -> dict[str, Any]:
+    top, _, commit = (_git(folder, "rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    # A copy without git of its own may lie inside another checkout, whose commit says nothing of this code.
+    if not commit or Path(top).resolve() != folder.resolve():
+        return {"commit": None, "dirty": None}
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_CHECKOUT}
+    # Without optional locks, for many jobs ask at once.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(
-            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, timeout=20, check=True
+            command, capture_output=True, text=True, timeout=20, check=True, env=environment
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
-
-
-def _dirty() -> bool | None:
-    status = _git("status", "--porcelain", "--untracked-files=no")
-    return None if status is None else bool(status)
 
 
 @functools.cache

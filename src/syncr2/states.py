@@ -1,8 +1,8 @@
-"""Replay a prompt and keep the last token's hidden state after every block.
+"""Replay prompts and keep the last token's hidden state after every block.
 
-The state is what the block gives to the next one: forward hooks take it from the blocks themselves, before any final norm,
-and the embedding layer is not among them. (`output_hidden_states` would give the embedding too, its last entry after the
-final norm, and would keep every token of the prompt.)
+The state is what the block gives to the next one: forward hooks take it from the blocks themselves, before
+any final norm, and the embedding layer is not among them. (`output_hidden_states` would give the embedding
+too, its last entry after the final norm, and would keep every token of the prompt.)
 """
 
 from __future__ import annotations
@@ -16,51 +16,74 @@ import torch
 from numpy.typing import NDArray
 
 from syncr2.chat import ChatEncoder
-from syncr2.dialogue import Spoken, prompt_ids
+from syncr2.dialogue import prompt_ids
+from syncr2.growing import Reader
 from syncr2.models import find_blocks
 from syncr2.prompts import Prompts
 from syncr2.scenarios import Episode
 from syncr2.store import StateRow
+from syncr2.turns import Spoken
 from syncr2.views import bystander_view
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@torch.inference_mode()
-def last_token_states(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], batch_tokens: int
-) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Hidden states of each prompt's last token after every block.
+def replay(
+    model: PreTrainedModel, dialogues: Sequence[Sequence[Sequence[int]]], batch_tokens: int
+) -> NDArray[np.float32]:
+    """Hidden states of the last token of every prompt, after every block.
 
     Parameters
     ----------
     model : PreTrainedModel
         A causal language model.
-    prompts : sequence of sequences of int
-        Token ids.
+    dialogues : sequence of sequences of prompts
+        For each dialogue the prompts (token ids) that the model reads in it, in the order of the turns: each
+        grows from the one before, and only what is new in it is computed.
     batch_tokens : int
-        Tokens computed at once, padding counted; a single prompt may be longer.
+        Tokens kept in memory at once: dialogues read together times their longest prompt. One dialogue may be
+        longer.
+
+    Returns
+    -------
+    ndarray, shape (n_layers, n_prompts, hidden_size)
+        float32; all prompts of the first dialogue, then those of the second, and so on.
+    """
+    blocks = find_blocks(model)
+    first_row = np.cumsum([0, *map(len, dialogues)])
+    size = model.config.get_text_config().hidden_size
+    states = np.empty((len(blocks), first_row[-1], size), dtype=np.float32)
+    longest = {i: max(map(len, prompts)) for i, prompts in enumerate(dialogues) if prompts}
+    for batch in batches(longest, batch_tokens):
+        # The base model is the model without its head: nothing is to be predicted.
+        reader = Reader(model.base_model)
+        for step in range(max(len(dialogues[i]) for i in batch)):
+            reading = [i for i in batch if step < len(dialogues[i])]
+            with last_token_states(blocks) as kept:
+                reader.read(reading, [dialogues[i][step] for i in reading])
+            states[:, first_row[reading] + step] = [torch.cat(parts).float().cpu().numpy() for parts in kept]
+    return states
+
+
+def batches(lengths: Mapping[int, int], batch_tokens: int) -> Iterator[list[int]]:
+    """Dialogues of similar length together, so that the longest times their number stays within
+    `batch_tokens`.
+
+    Parameters
+    ----------
+    lengths : mapping
+        Length of the longest prompt, by dialogue.
+    batch_tokens : int
+        Bound on a batch; a longer dialogue gets one of its own.
 
     Yields
     ------
-    (positions, states)
-        Positions of the prompts of one batch and their states, float32, (n_layers, n_prompts_in_batch, hidden_size).
+    list of int
+        Dialogues of one batch, the longest first.
     """
-    blocks = find_blocks(model)
-    for chosen in batches([len(prompt) for prompt in prompts], batch_tokens):
-        ids, last = _right_padded([prompts[i] for i in chosen])
-        with _kept_last_token(blocks, last.to(model.device)) as kept:
-            # The blocks' own model, without the head: nothing is to be predicted. No mask is needed: padding stands to
-            # the right of the last token, where a causal model cannot look.
-            model.base_model(input_ids=ids.to(model.device), use_cache=False)
-        yield chosen, torch.stack(kept).float().cpu().numpy()
-
-
-def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Positions grouped by similar length, so that the longest times the number stays within `batch_tokens`."""
     batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+    for i in sorted(lengths, key=lambda i: -lengths[i]):
         if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
@@ -69,42 +92,36 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _right_padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    ids = torch.zeros(len(prompts), max(map(len, prompts)), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
-    return ids, torch.tensor([len(prompt) - 1 for prompt in prompts])
-
-
 @contextmanager
-def _kept_last_token(blocks: Sequence[torch.nn.Module], last: torch.Tensor) -> Iterator[list[torch.Tensor]]:
-    """Collect `(n_prompts, hidden_size)` from every block while a forward pass runs."""
-    kept: list[torch.Tensor] = []
-    rows = torch.arange(len(last), device=last.device)
+def last_token_states(blocks: Sequence[torch.nn.Module]) -> Iterator[list[list[torch.Tensor]]]:
+    """Keep what every block gives for the last token, while the network reads.
 
-    def keep(block: torch.nn.Module, inputs: Any, output: Any) -> None:
+    Yields
+    ------
+    list of lists of Tensor
+        For each block the states, (n_rows, hidden_size), of each forward pass.
+    """
+    kept: list[list[torch.Tensor]] = [[] for _ in blocks]
+
+    def keep(layer: int, block: torch.nn.Module, output: Any) -> None:
+        # A tensor in transformers 5, a tuple that begins with it before.
         hidden = output[0] if isinstance(output, tuple) else output
         if hidden.ndim != 3:
-            raise RuntimeError(f"{type(block).__name__} gave shape {tuple(hidden.shape)}; (batch, token, hidden) expected")
-        # With device_map the blocks of a large model lie on several devices.
-        kept.append(hidden[rows.to(hidden.device), last.to(hidden.device)].to(last.device))
+            raise RuntimeError(
+                f"{type(block).__name__} gave shape {tuple(hidden.shape)}; (batch, token, hidden) was expected"
+            )
+        # A copy: a view would keep all tokens of the prompt in memory.
+        kept[layer].append(hidden[:, -1].clone())
 
-    handles = [block.register_forward_hook(keep) for block in blocks]
+    handles = [
+        block.register_forward_hook(lambda block, inputs, output, layer=layer: keep(layer, block, output))
+        for layer, block in enumerate(blocks)
+    ]
     try:
         yield kept
     finally:
         for handle in handles:
             handle.remove()
-
-
-def replay(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], batch_tokens: int, n_layers: int, hidden_size: int
-) -> NDArray[np.float32]:
-    """States of all prompts, (n_layers, n_prompts, hidden_size), float32."""
-    states = np.empty((n_layers, len(prompts), hidden_size), dtype=np.float32)
-    for chosen, values in last_token_states(model, prompts, batch_tokens):
-        states[:, chosen] = values
-    return states
 
 
 def engaged_prompts(record: Mapping[str, Any]) -> list[list[int]]:
@@ -113,12 +130,15 @@ def engaged_prompts(record: Mapping[str, Any]) -> list[list[int]]:
 
 
 def passive_prompts(
-    record: Mapping[str, Any], episode: Episode, encoders: tuple[ChatEncoder, ChatEncoder], prompts: Prompts, private: bool
+    record: Mapping[str, Any],
+    episode: Episode,
+    encoders: tuple[ChatEncoder, ChatEncoder],
+    prompts: Prompts,
+    private: bool,
 ) -> list[list[int]]:
-    """The same histories as a passive reader sees them, one a turn, in the tokens of the speaking agent's model."""
-    turns = [Spoken(turn["turn"], turn["speaker"], turn["text"]) for turn in record["turns"]]
-    found = []
-    for i, turn in enumerate(record["turns"]):
+    """The same histories as a passive reader sees them, one a turn, in the tokens of the speaking agent's
+    model.""" turns = [Spoken(turn["turn"], turn["speaker"], turn["text"]) for turn in record["turns"]] found
+    = [] for i, turn in enumerate(record["turns"]):
         view = bystander_view(episode, turn["agent"], private)
         found.append(encoders[turn["agent"] - 1].encode(prompts.bystander(view, turns[:i])))
     return found

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,9 @@ class Ends(NamedTuple):
     target: str
 
 
+# Below this, `samples: auto` refuses: a split of fewer is no measurement.
+LEAST_SAMPLES = 10
+
 ENDS: Mapping[str, Ends] = {
     DIRECTIONS[0]: Ends("agent1", "agent2"),
     DIRECTIONS[1]: Ends("agent2", "agent1"),
@@ -68,41 +71,11 @@ def join_states(source: StackedStates, target: StackedStates, lag: int, order: S
     return samples.join([row.key for row in source.rows], [row.key for row in target.rows], lag, order)
 
 
-def common_sample_number(states: Mapping[str, StackedStates], lags: Iterable[int]) -> int:
-    """The largest number of samples that every direction and lag of a pair can meet in any split.
-
-    Parameters
-    ----------
-    states : mapping
-        The engaged states of both agents; a passive reading has the same rows.
-    lags : iterable of int
-        Lags of all conditions, so that each condition uses equally many samples.
-
-    Raises
-    ------
-    SyncR2Error
-        If some lag has too few samples for a split of train and test.
-    """
-    order = episode_order(states)
-    found = {}
-    for lag in lags:
-        for name, ends in ENDS.items():
-            joined = join_states(states[ends.source], states[ends.target], lag, order)
-            found[name, lag] = samples.max_samples(joined.per_episode(len(order)))
-    (name, lag), smallest = min(found.items(), key=lambda item: item[1])
-    if smallest < 10:
-        raise SyncR2Error(
-            f"Direction {name} at lag {lag} has room for {smallest} samples only, at least 10 are needed: the dialogues are "
-            "too few or end too early. Play more episodes or seeds, or take the lag off synchrony.lags."
-        )
-    return smallest
-
-
 def condition_r2(
     source_states: Mapping[str, StackedStates],
     engaged: Mapping[str, StackedStates],
     condition: Condition,
-    n_samples: int,
+    n_samples: int | None,
     split_seeds: Sequence[int],
     penalty: float,
     groups: Mapping[str, Mapping[str, str]],
@@ -117,8 +90,9 @@ def condition_r2(
         Engaged states of both agents, from which targets come.
     condition : Condition
         Its lag says which target row meets which source row.
-    n_samples : int
-        For the split; see `samples.paper_split`.
+    n_samples : int or None
+        For the split, see `samples.paper_split`; None for as many as each direction can meet, so that every condition uses
+        (nearly) all episodes.
     split_seeds : sequence of int
     penalty : float
     groups : mapping
@@ -145,7 +119,7 @@ def _direction_r2(
     target: StackedStates,
     lag: int,
     order: Sequence[str],
-    n_samples: int,
+    n_samples: int | None,
     split_seeds: Sequence[int],
     penalty: float,
     groups: Mapping[str, Mapping[str, str]],
@@ -153,7 +127,8 @@ def _direction_r2(
     joined = join_states(source, target, lag, order)
     x, y = source.take(joined.source), target.take(joined.target)
     counts = joined.per_episode(len(order))
-    splits = [samples.sample_rows(joined, samples.paper_split(counts, n_samples, seed)) for seed in split_seeds]
+    n_drawn = n_samples or _all_samples(counts, lag)
+    splits = [samples.sample_rows(joined, samples.paper_split(counts, n_drawn, seed)) for seed in split_seeds]
     r2 = np.stack([ridge.layer_r2(x, y, train, test, penalty) for train, test in splits])
     best = r2.mean(axis=0).argmax(axis=1)
     labels = {column: np.array([of[episode] for episode in order])[joined.episode] for column, of in groups.items()}
@@ -164,6 +139,18 @@ def _direction_r2(
         n_available=len(joined.source),
         groups=_grouped(x, y, splits, best.tolist(), labels, penalty),
     )
+
+
+def _all_samples(counts: NDArray[np.intp], lag: int) -> int:
+    """The most samples that any split can meet; refused where that is too few to mean anything."""
+    most = samples.max_samples(counts)
+    if most < LEAST_SAMPLES:
+        raise SyncR2Error(
+            f"At lag {lag} there are {counts.sum()} samples in {np.count_nonzero(counts)} episodes; a split needs room for at "
+            f"least {LEAST_SAMPLES} beside the largest episode. The dialogues are too few or end too early: play more "
+            "episodes or seeds, or take the lag off synchrony.lags."
+        )
+    return most
 
 
 def _grouped(

@@ -10,7 +10,7 @@ from syncr2 import directed_sync, open_states, samples
 from syncr2.errors import SyncR2Error
 from syncr2.ids import Condition, OrderedPair
 from syncr2.store import AgentStates, DirectionR2, StateRow, read_r2, write_r2, write_states
-from syncr2.synchrony import common_sample_number, condition_r2, episode_order
+from syncr2.synchrony import condition_r2, episode_order
 from syncr2.synchrony_tables import tables
 
 N_EPISODES, N_TURNS = 40, 8
@@ -50,10 +50,9 @@ def states(tmp_path_factory):
 
 
 def test_planted_synchrony_is_found_where_it_was_planted(states):
-    n = common_sample_number(states, [1, 3])
     groups = {"half": {f"ep-{e}": "low" if e < 20 else "high" for e in range(N_EPISODES)}}
-    near = condition_r2(states, states, Condition("interaction", "engaged", 1), n, [0, 1], 0.1, groups)
-    far = condition_r2(states, states, Condition("lag3", "engaged", 3), n, [0, 1], 0.1, {})
+    near = condition_r2(states, states, Condition("interaction", "engaged", 1), None, [0, 1], 0.1, groups)
+    far = condition_r2(states, states, Condition("lag3", "engaged", 3), None, [0, 1], 0.1, {})
     assert near["agent1_to_agent2"].r2.shape == (2, 3, 2)
     assert near["agent2_to_agent1"].r2.shape == (2, 2, 3)
     assert directed_sync(near["agent1_to_agent2"].r2.mean(axis=0)) > 0.7
@@ -83,12 +82,15 @@ def test_equals_scikit_learn_from_the_files(states):
             assert result["agent2_to_agent1"].r2[0, layer, m] == pytest.approx(wanted, abs=1e-9)
 
 
-def test_common_sample_number_is_met_by_every_lag(states):
-    n = common_sample_number(states, [1, 3, 5])
+def test_automatic_sample_numbers_use_all_episodes_at_every_lag(states):
     for lag in (1, 3, 5):
-        condition_r2(states, states, Condition(f"lag{lag}", "engaged", lag), n, range(5), 0.1, {})
-    with pytest.raises(SyncR2Error, match="at lag 7 has room for 0 samples"):
-        common_sample_number(states, [1, 7])
+        found = condition_r2(states, states, Condition(f"lag{lag}", "engaged", lag), None, range(5), 0.1, {})
+        for result in found.values():
+            per_episode = result.n_available // N_EPISODES
+            # All but what the shares leave over, which is less than two episodes.
+            assert (result.n_train + result.n_test > result.n_available - 2 * per_episode).all()
+    with pytest.raises(SyncR2Error, match="At lag 7 there are 0 samples"):
+        condition_r2(states, states, Condition("lag7", "engaged", 7), None, [0], 0.1, {})
 
 
 def matrix(value: float, shape: tuple[int, int]) -> DirectionR2:

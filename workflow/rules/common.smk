@@ -90,14 +90,6 @@ def source_states(wildcards):
     return all_shards(STATES, pair=wildcards.pair, reading=CONDITIONS[wildcards.condition].source_reading)
 
 
-def map_settings(wildcards):
-    """What the maps depend on; with automatic sample numbers, on the lags of all conditions too."""
-    settings = configuration.slice_of(experiment.synchrony, "conditions")
-    if settings["samples"] is None:
-        settings["all_lags"] = sorted({condition.lag for condition in CONDITIONS.values()})
-    return settings
-
-
 def gpus_together(wildcards):
     """GPUs for both models at once."""
     return sum(model.gpus for model in pair_models(wildcards))

@@ -10,7 +10,7 @@ rule fit_layer_maps:
     params:
         revision=REVISIONS["r2"],
         condition=lambda wildcards: list(CONDITIONS[wildcards.condition]),
-        settings=map_settings,
+        settings=configuration.slice_of(experiment.synchrony, "conditions"),
     log:
         f"{RESULTS}/logs/fit_layer_maps/{{pair}}/{{condition}}.log",
     benchmark:

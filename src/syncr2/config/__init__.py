@@ -69,7 +69,7 @@ def load(raw: Mapping[str, Any]) -> Experiment:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SyncR2Error(
             f"The configuration has {count}:\n"
-            + "\n".join(f"  - {problem.text}" for problem in problems)
+            + "\n".join(f"  - {problem.text}".replace("\n", "\n    ") for problem in problems)
             + "\nCorrect it, then run again; docs/configuration.md explains every key."
         )
     return _experiment(candidate.raw)

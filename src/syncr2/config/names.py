@@ -53,7 +53,7 @@ def _models(candidate: Candidate) -> Iterator[Problem]:
 
 
 def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Problems of one model, each with the key that they stand at. Keys with a wrong value are not in `model`."""
+    """Problems of one model, each with its key. A key whose value the schema refused is not in `model`."""
     path, miniature = model.get("path"), model.get("miniature")
     if str(model.get("family")).lower() == ids.CROSS_FAMILY:
         found = model["family"]
@@ -107,8 +107,8 @@ def _covariates(candidate: Candidate) -> Iterator[Problem]:
         if name in _PAIR_COLUMNS:
             yield Problem(
                 place,
-                f"{at}: found `{name}`, which is a column of the pairs anyway; allowed: another name, here and "
-                "in the models.",
+                f"{at}: found `{name}`, which is a column of the pairs anyway; allowed: another name, here "
+                "and in the models.",
             )
         elif of_model and name not in known:
             hint = nearest(name, known) or f" They have {', '.join(known) or 'none'}."

@@ -35,7 +35,7 @@ def where(raw: Any, place: Place) -> str:
         text += f"[{part}]"
         name = value.get("name") if isinstance(value, Mapping) else None
         if isinstance(name, str) and name:
-            text += f" ({_cut(name)})"
+            text += f" ({one_line(name)})"
     return text or "top level"
 
 
@@ -62,6 +62,11 @@ def shown(value: Any) -> str:
         case list():
             return _cut("[" + ", ".join(shown(item) for item in value) + "]")
     return _cut(repr(value))
+
+
+def one_line(text: str) -> str:
+    """A text as it may stand within a message: line ends and control characters escaped, not too long."""
+    return _cut(repr(text)[1:-1])
 
 
 def _cut(text: str) -> str:
@@ -138,7 +143,10 @@ def explain(raw: Any, error: ValidationError, schema: Mapping[str, Any]) -> Iter
             known = rule.get("properties", {})
             for key in found:
                 if key not in known:
-                    yield place, f"{at}: unknown key `{_cut(str(key))}`.{_for_unknown(key, known, schema)}"
+                    yield (
+                        place,
+                        f"{at}: unknown key `{one_line(str(key))}`.{_for_unknown(key, known, schema)}",
+                    )
         case "required":
             for key in rule["required"]:
                 if key not in found:
@@ -231,4 +239,4 @@ def _hint_for_text(found: str) -> str:
     else:
         if math.isfinite(number) and "e" in found.lower():
             return f" YAML takes it for a text; write {number!r}."
-    return " Write it without quotes; inside a section, `--config` gives texts only, so use `--configfile`."
+    return " Write it without quotes, and in a file: `--config` takes all in { } and [ ] for text."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import math
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def need_columns(columns: Iterable[str], needed: Iterable[str], table: str) -> N
 
 def is_number(value: object) -> bool:
     """Whether there is a finite number to show."""
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def fixed(value: float, digits: int = 3, signed: bool = False) -> str:

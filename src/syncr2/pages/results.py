@@ -191,6 +191,8 @@ def _partial(partial: pd.DataFrame) -> Table | None:
 
 def _performance(part: pd.DataFrame) -> Table:
     """One judge's means by family, and how many dialogues it could not judge."""
+    # `read_table` takes relationship for the episodes' column of that name, which is a word.
+    part = part.astype({dimension.name: float for dimension in DIMENSIONS})
     families = {**{str(family): rows for family, rows in part.groupby("family", sort=False)}, ALL: part}
     rows = []
     for family, pairs in families.items():

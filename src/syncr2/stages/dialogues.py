@@ -6,14 +6,23 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from syncr2.dialogue import StoppingRule, Voice, check_contexts, play
+from syncr2.dialogue import Listener, Match, Progress, check_contexts, play
 from syncr2.files import write_jsonl
 from syncr2.ids import OrderedPair
-from syncr2.models import ModelSource, context_length, describe, load_config, load_encoder, resolve_device
+from syncr2.models import (
+    ModelSource,
+    context_length,
+    describe,
+    load_config,
+    load_encoder,
+    load_model,
+    resolve_device,
+)
 from syncr2.prompts import Prompts
 from syncr2.provenance import made_by
 from syncr2.scenarios import read_scenarios
 from syncr2.speakers import Sampling
+from syncr2.turns import StoppingRule
 
 
 def play_shard(
@@ -52,31 +61,41 @@ def play_shard(
     templates = Prompts(prompts)
     sources = {name: ModelSource.from_dict(models[name]) for name in ordered}
     encoders = {name: load_encoder(source) for name, source in sources.items()}
-    contexts = {name: context_length(source) for name, source in sources.items()}
+    listeners = {name: Listener(encoders[name], context_length(source)) for name, source in sources.items()}
+    both = (listeners[ordered.agent1], listeners[ordered.agent2])
 
     # Everything that can be wrong with the input is found before the weights are loaded.
-    mute = [Voice(None, encoders[name], contexts[name]) for name in ordered]
-    check_contexts(episodes, (mute[0], mute[1]), templates, sampling)
+    check_contexts(episodes, both, templates, sampling)
 
     from syncr2.speakers.local import LocalSpeaker
 
     resolved = resolve_device(device)
     speakers = {
-        name: LocalSpeaker(source, encoders[name].tokenizer, resolved, sampling, batch_size)
+        name: LocalSpeaker(load_model(source, resolved), encoders[name].tokenizer, sampling)
         for name, source in sources.items()
     }
-    voices = [Voice(speakers[name], encoders[name], contexts[name]) for name in ordered]
+    match = Match(
+        pair=ordered,
+        seed=seed,
+        listeners=both,
+        speakers=(speakers[ordered.agent1], speakers[ordered.agent2]),
+        prompts=templates,
+        rule=StoppingRule(settings["max_turns"], settings["stale_after"]),
+        sampling=sampling,
+    )
     described = {name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()}
     record = made_by("dialogues", {**settings, "models": described, "template_sha256": templates.sha256("engaged")}, [scenarios])
-    dialogues = play(
-        episodes,
-        ordered,
-        seed,
-        (voices[0], voices[1]),
-        templates,
-        StoppingRule(settings["max_turns"], settings["stale_after"]),
-        sampling,
-        on_turn=lambda turn, playing: logging.info("turn %d, %d dialogues going", turn, playing),
-    )
+    dialogues = play(match, episodes, batch_size, lambda progress: _log(progress, len(episodes)))
     write_jsonl(output, ({**dialogue, "made_by": record} for dialogue in dialogues))
     logging.info("%d dialogues of %s, seed %d", len(episodes), pair, seed)
+
+
+def _log(progress: Progress, n_episodes: int) -> None:
+    logging.info(
+        "dialogues %d to %d of %d, turn %d: %d going",
+        progress.first,
+        progress.last,
+        n_episodes,
+        progress.turn,
+        progress.n_playing,
+    )

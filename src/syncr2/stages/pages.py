@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from syncr2 import config as configuration
 from syncr2 import pages
 from syncr2.config import Experiment
@@ -70,7 +68,7 @@ def write(
     """
     experiment = configuration.load(config)
     head = page_head(experiment)
-    read = {name: read_page_table(tables[name]) for name in MEANINGS}
+    read = {name: read_table(tables[name]) for name in MEANINGS}
     episodes = read_scenarios(scenarios)
     trace = pages.gather([*dialogues, *judgements], r2, N_SAMPLES)
 
@@ -117,26 +115,6 @@ def page_head(experiment: Experiment) -> pages.Head:
     """Title, notice, and the judges that are none."""
     stand_ins = tuple(name for name, judge in experiment.judges.items() if judge.engine == STAND_IN)
     return pages.Head(experiment.title, experiment.notice, stand_ins)
-
-
-def read_page_table(path: str) -> pd.DataFrame:
-    """A table, or an error that says what to do.
-
-    Raises
-    ------
-    SyncR2Error
-        If it is missing or has no header.
-    """
-    if not Path(path).is_file():
-        raise SyncR2Error(
-            f"{path}: no such table, so the report's pages cannot be written. Run the workflow to make it."
-        )
-    try:
-        return read_table(path)
-    except pd.errors.EmptyDataError:
-        raise SyncR2Error(
-            f"{path}: the table is empty, without even a header. Delete it and run again."
-        ) from None
 
 
 def _address(config: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from syncr2.ids import Condition
 from syncr2.provenance import made_by
 from syncr2.scenarios import read_scenarios
 from syncr2.store import open_states, write_r2
-from syncr2.synchrony import common_sample_number, condition_r2, directed_sync
+from syncr2.synchrony import condition_r2, directed_sync
 
 
 def layer_maps(
@@ -32,20 +32,19 @@ def layer_maps(
     condition : sequence
         Fields of a `Condition`.
     settings : mapping
-        `samples` (None for as many as all of `all_lags` have), `penalty`, `split_seeds`, `group_by`.
+        `samples` (None for as many as there are), `penalty`, `split_seeds`, `group_by`.
     """
     what = Condition(*condition)
     targets = open_states(engaged)
     sources = targets if list(source) == list(engaged) else open_states(source)
-    n_samples = settings["samples"] or common_sample_number(targets, settings["all_lags"])
     columns = {episode.id: episode.columns() for episode in read_scenarios(scenarios).episodes}
     groups = {
         column: {episode: str(row[column]) for episode, row in columns.items()} for column in settings["group_by"]
     }
     directions = condition_r2(
-        sources, targets, what, n_samples, settings["split_seeds"], settings["penalty"], groups
+        sources, targets, what, settings["samples"], settings["split_seeds"], settings["penalty"], groups
     )
     for name, result in directions.items():
         logging.info("%s, %s: SyncR² %.4f", what.name, name, directed_sync(result.r2.mean(axis=0)))
-    record = made_by("r2", {**settings, "condition": what._asdict(), "n_samples": n_samples}, [scenarios, *engaged, *source])
+    record = made_by("r2", {**settings, "condition": what._asdict()}, [scenarios, *engaged, *source])
     write_r2(output, directions, record)

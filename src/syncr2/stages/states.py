@@ -58,7 +58,8 @@ def replay_shard(
     templates = Prompts(prompts)
     resolved = resolve_device(device)
 
-    asked: dict[str, list[Sequence[int]]] = {agent: [] for agent in AGENTS}
+    # For each agent, dialogue by dialogue: the prompts that it reads, and a row for each of them.
+    asked: dict[str, list[list[Sequence[int]]]] = {agent: [] for agent in AGENTS}
     rows: dict[str, list[StateRow]] = {agent: [] for agent in AGENTS}
     for record, episode in zip(records, episodes, strict=True):
         if reading == "engaged":
@@ -66,19 +67,20 @@ def replay_shard(
         else:
             pair_encoders = (encoders[ordered.agent1], encoders[ordered.agent2])
             read = passive_prompts(record, episode, pair_encoders, templates, settings["bystander"] == "private")
+        for agent in AGENTS:
+            asked[agent].append([])
         for turn, ids, row in zip(record["turns"], read, state_rows(record, read), strict=True):
-            asked[f"agent{turn['agent']}"].append(ids)
+            asked[f"agent{turn['agent']}"][-1].append(ids)
             rows[f"agent{turn['agent']}"].append(row)
 
     hidden: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(ordered):
         model = load_model(sources[name], resolved)
-        config = model.config.get_text_config()
         for agent in AGENTS:
             if getattr(ordered, agent) == name:
-                states = replay(model, asked[agent], batch_tokens, config.num_hidden_layers, config.hidden_size)
+                states = replay(model, asked[agent], batch_tokens)
                 hidden[agent] = as_stored(states, settings["precision"], rows[agent])
-                logging.info("%s, %s: %d prompts of %s", pair, reading, len(asked[agent]), name)
+                logging.info("%s, %s: %d prompts of %s", pair, reading, len(rows[agent]), name)
         del model  # one model in memory at a time
 
     template = templates.sha256("bystander" if reading == "passive" else "engaged")

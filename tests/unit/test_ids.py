@@ -1,0 +1,71 @@
+"""Names of pairs, conditions and families, and how many of each an experiment has."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncr2 import ids
+
+
+class TestPairs:
+    @pytest.mark.parametrize("n", [1, 2, 3, 6, 7])
+    def test_every_pair_once_and_both_speaking_orders(self, n):
+        names = [f"model-{i}" for i in range(n)]
+        pairs = ids.unordered_pairs(names)
+        assert len(pairs) == n * (n + 1) // 2
+        assert {frozenset(pair) for pair in pairs} == {frozenset((a, b)) for a in names for b in names}
+        ordered = [order for pair in pairs for order in ids.speaking_orders(*pair)]
+        assert sorted(ordered) == sorted((a, b) for a in names for b in names)
+
+    def test_a_seventh_model_adds_thirteen_ordered_pairs(self):
+        def ordered(n: int) -> set[str]:
+            pairs = ids.unordered_pairs([f"model-{i}" for i in range(n)])
+            return {order.id for pair in pairs for order in ids.speaking_orders(*pair)}
+
+        assert ordered(6) < ordered(7)
+        assert len(ordered(7) - ordered(6)) == 13
+
+    def test_order_of_the_configuration_is_kept(self):
+        assert ids.unordered_pairs(["b", "a"]) == [("b", "b"), ("b", "a"), ("a", "a")]
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [("a", "b"), ("llama-3.2-3b", "mistral-7b-v0.1"), ("a-b", "b-a"), ("a_1", "a_1")]
+    )
+    def test_name_in_paths_can_be_taken_apart_again(self, first, second):
+        pair = ids.OrderedPair(first, second)
+        assert pair.id == f"{first}--{second}"
+        assert ids.OrderedPair.parse(pair.id) == pair
+
+    @pytest.mark.parametrize("name", ["a", "a--b--c", ""])
+    def test_what_is_no_pair_is_not_taken_for_one(self, name):
+        with pytest.raises(ValueError, match="unpack"):
+            ids.OrderedPair.parse(name)
+
+
+class TestConditions:
+    def test_published_ones(self):
+        assert ids.conditions(True, [3, 5]) == (
+            ("interaction", "engaged", 1),
+            ("passive", "passive", 1),
+            ("lag3", "engaged", 3),
+            ("lag5", "engaged", 5),
+        )
+
+    def test_controls_can_be_left_out(self):
+        assert ids.conditions(False, []) == (ids.INTERACTION,)
+
+    def test_readings_are_those_that_states_are_kept_for(self):
+        assert {condition.source_reading for condition in ids.conditions(True, [3])} == set(ids.READINGS)
+
+
+FAMILY = {"m1": "mistral", "m2": "mistral", "l1": "llama"}
+
+
+class TestFamilies:
+    @pytest.mark.parametrize(
+        ("first", "second", "expected"),
+        [("m1", "m2", "mistral"), ("m1", "m1", "mistral"), ("l1", "l1", "llama"), ("m1", "l1", "cross")],
+    )
+    def test_theirs_or_cross_in_either_order(self, first, second, expected):
+        assert ids.pair_family(first, second, FAMILY) == expected
+        assert ids.pair_family(second, first, FAMILY) == expected
