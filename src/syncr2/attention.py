@@ -1,5 +1,4 @@
-"""Attention of one new token over keys and values that several heads share, without copying them for each
-head.
+"""Attention of one new token over keys and values that several heads share, without a copy for each head.
 
 Where heads share keys and values (grouped-query attention) and rows are padded, transformers copies keys and
 values once for every head, at every token and layer. To generate tokens, that copy costs more than all else

@@ -21,9 +21,10 @@ from syncr2.scenarios import Episode
 from syncr2.speakers import Answer, Sampling, Side, Speaker
 from syncr2.tokens import common_prefix, ids_sha256
 from syncr2.turns import Spoken, StoppingRule, Turn, flags, utterance
-from syncr2.views import agent_view
+from syncr2.views import Agent, agent_view
 
 FORMAT = "syncr2/dialogue/1"
+AGENTS: tuple[Agent, Agent] = (1, 2)
 
 
 class Listener(NamedTuple):
@@ -63,8 +64,7 @@ class Match:
 
 
 class Progress(NamedTuple):
-    """A turn that is about to be spoken, in dialogues `first` to `last` (counted from 1), `n_playing` of
-    which go on."""
+    """A turn about to be spoken: dialogues `first` to `last`, counted from 1, of which `n_playing` go on."""
 
     first: int
     last: int
@@ -103,21 +103,22 @@ def check_contexts(
     SyncR2Error
         With the longest prompt, the limit and the episode.
     """
-    for agent, listener in enumerate(listeners, start=1):
-        lengths = {e.id: _opening_length(e, agent, listener.encoder, prompts) for e in episodes}
-        longest = max(lengths, key=lambda episode_id: lengths[episode_id])
-        needed = lengths[longest] + sampling.max_new_tokens
-        if needed > listener.context:
-            too_long = sum(n + sampling.max_new_tokens > listener.context for n in lengths.values())
+    room = sampling.max_new_tokens
+    for agent, (encoder, context) in zip(AGENTS, listeners, strict=True):
+        lengths = {episode.id: _opening_length(episode, agent, encoder, prompts) for episode in episodes}
+        too_long = [episode_id for episode_id, length in lengths.items() if length + room > context]
+        if too_long:
+            longest = max(too_long, key=lambda episode_id: lengths[episode_id])
             raise SyncR2Error(
-                f"Model {listener.encoder.model_name}, agent {agent}: the opening prompt of episode {longest} has "
-                f"{lengths[longest]} tokens; with dialogue.max_new_tokens = {sampling.max_new_tokens} that is "
-                f"{needed}, but the model takes {listener.context} ({too_long} of {len(episodes)} episodes are too "
-                "long). Shorten the prompt templates, lower max_new_tokens or take the model out."
+                f"Model {encoder.model_name}, agent {agent}: the opening prompt of episode {longest} has "
+                f"{lengths[longest]} tokens; with dialogue.max_new_tokens = {room} that is "
+                f"{lengths[longest] + room}, but the model takes {context} ({len(too_long)} of "
+                f"{len(episodes)} episodes are too long). Shorten the prompt templates, lower max_new_tokens or "
+                "take the model out."
             )
 
 
-def _opening_length(episode: Episode, agent: int, encoder: ChatEncoder, prompts: Prompts) -> int:
+def _opening_length(episode: Episode, agent: Agent, encoder: ChatEncoder, prompts: Prompts) -> int:
     """Tokens of an agent's first prompt; agent 2's holds agent 1's first turn, taken as empty here."""
     earlier = [Spoken(0, episode.agents[0].name, "")][: agent - 1]
     return len(encoder.encode(prompts.engaged(agent_view(episode, agent), earlier)))
@@ -145,8 +146,7 @@ def play(
     Yields
     ------
     dict
-        One record a dialogue, in the order of `episodes`, as soon as its group is done; docs/formats.md
-        describes it.
+        One record a dialogue (see docs/formats.md), in the order of `episodes`, as soon as its group is done.
     """
     for start in range(0, len(episodes), group_size):
         group = [_Dialogue(episode) for episode in episodes[start : start + group_size]]
@@ -158,11 +158,10 @@ def play(
 def _play_group(
     match: Match, group: Sequence[_Dialogue], first: int, on_turn: Callable[[Progress], None]
 ) -> None:
-    # One side an agent, not one a model: a model that talks to itself reads two different prompts of each
-    # dialogue.
+    # One side an agent, not one a model: a model that talks to itself reads two prompts of each dialogue.
     sides = [speaker.join() for speaker in match.speakers]
     for turn in range(match.rule.max_turns):
-        agent = turn % 2 + 1
+        agent = AGENTS[turn % 2]
         asked = _prompts(match, agent, [dialogue for dialogue in group if dialogue.stop_reason is None])
         if not asked:
             break
@@ -174,7 +173,7 @@ def _play_group(
             dialogue.stop_reason = match.rule.reason(dialogue.turns)
 
 
-def _prompts(match: Match, agent: int, playing: Sequence[_Dialogue]) -> list[tuple[_Dialogue, list[int]]]:
+def _prompts(match: Match, agent: Agent, playing: Sequence[_Dialogue]) -> list[tuple[_Dialogue, list[int]]]:
     """The agent's prompt in each dialogue; one that no longer fits its model ends the dialogue."""
     encoder, context = match.listeners[agent - 1]
     asked = []
@@ -265,8 +264,9 @@ def prompt_ids(record: Mapping[str, Any]) -> list[list[int]]:
         ids = previous.get(turn["agent"], [])[: turn["prompt"]["keep"]] + turn["prompt"]["ids"]
         if ids_sha256(ids) != turn["prompt_sha256"]:
             raise SyncR2Error(
-                f"Dialogue of {record['pair']}, episode {record['episode_id']}, seed {record['seed']}: the prompt "
-                f"of turn {turn['turn']} does not match its SHA-256. The file was changed; delete it and run again."
+                f"Dialogue of {record['pair']}, episode {record['episode_id']}, seed {record['seed']}: the "
+                f"prompt of turn {turn['turn']} does not match its SHA-256. The file was changed; delete it "
+                "and run again."
             )
         previous[turn["agent"]] = ids
         found.append(ids)

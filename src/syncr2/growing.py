@@ -26,7 +26,8 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from syncr2.key_values import roomy_cache
+from syncr2.errors import SyncR2Error
+from syncr2.key_values import RoomyCache
 from syncr2.tokens import common_prefix
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ def reuse_limit(network: PreTrainedModel) -> int:
     What the class and its configuration say decides:
 
     - its forward must name `attention_mask`, `position_ids` and `past_key_values`; an argument that vanished
-    in
-      `**kwargs` would be ignored without a word;
+      in `**kwargs` would be ignored without a word;
     - it must not be stateful, and every layer's cache must be keys and values, attended to in full or within
-    a sliding
-      window: a recurrent state cannot be cut back to a prefix, and chunks of attention depend on the padding;
+      a sliding window: a recurrent state cannot be cut back to a prefix, and chunks of attention depend on
+      the padding;
     - where rotary frequencies change with the length of the sequence ("dynamic", "longrope"), what was
-    computed in a
-      short one holds only up to the length at which they begin to change.
+      computed in a short one holds only up to the length at which they begin to change.
 
     Parameters
     ----------
@@ -89,6 +88,27 @@ def _ropes(config: PreTrainedConfig) -> Iterator[Mapping[str, Any]]:
         yield from (rope for rope in parameters.values() if isinstance(rope, Mapping))
 
 
+def warn_if_slow(network: PreTrainedModel) -> None:
+    """Say so in the log if every prompt must be read whole and alone."""
+    if reuse_limit(network) == 0:
+        logging.warning(
+            "%s cannot go on from what it has read: every prompt is read whole and alone, which is slow.",
+            type(network).__name__,
+        )
+
+
+def _refuse_dynamic(network: PreTrainedModel, length: int) -> None:
+    """Refuse a prompt whose positions would depend on what the network has read before it."""
+    config = network.config.get_text_config(decoder=True)
+    limits = [_fixed_up_to(rope, config) for rope in _ropes(config) if rope.get("rope_type") == "dynamic"]
+    if limits and length > min(limits):
+        raise SyncR2Error(
+            f"{type(network).__name__}: {length} tokens are to be read, but beyond {min(limits)} its dynamic "
+            "rotary positions depend on the longest prompt read so far, and with them every state. Set "
+            f"`context` of this model to {min(limits)} or less."
+        )
+
+
 def _fixed_up_to(rope: Mapping[str, Any], config: PreTrainedConfig) -> int:
     if rope.get("rope_type", "default") in FIXED_ROPES:
         return UNLIMITED
@@ -107,17 +127,13 @@ class Reader:
     """
 
     def __init__(self, network: PreTrainedModel, room: int = 0) -> None:
+        self._network = network
         self._limit = reuse_limit(network)
         self._room = room
         self._together = _Together(network)
         # Where the length decides about frequencies, not even the tokens of one answer can share a cache.
         self._alone = _Alone(network, caches=self._limit == 0 and "past_key_values" in _arguments(network))
         self._in_use: _Together | _Alone = self._alone
-        if self._limit == 0:
-            logging.warning(
-                "%s cannot go on from what it has read: every prompt is read whole and alone, which is slow.",
-                type(network).__name__,
-            )
 
     @torch.inference_mode()
     def read(self, dialogues: Sequence[Hashable], prompts: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -135,9 +151,16 @@ class Reader:
         Tensor, shape (n_dialogues, size)
             The network's output at the last token of each prompt: logits (size: vocabulary), or from a base
             model the last hidden state behind the final norm.
+
+        Raises
+        ------
+        SyncR2Error
+            If a prompt is longer than what the network's "dynamic" rotary positions are fixed for.
         """
         longest = max(map(len, prompts)) + self._room
         self._in_use = self._together if longest <= self._limit else self._alone
+        if self._in_use is self._alone:
+            _refuse_dynamic(self._network, longest)
         return self._in_use.read(dialogues, prompts)
 
     @torch.inference_mode()
@@ -155,9 +178,9 @@ class _Together:
     def __init__(self, network: PreTrainedModel) -> None:
         self._network = network
         self._last_only = _last_only(network)
-        self._cache = roomy_cache()
+        self._cache = RoomyCache()
         self._rows: dict[Hashable, int] = {}
-        self._prompts: Sequence[Sequence[int]] = ()
+        self._prompts: list[tuple[int, ...]] = []
         # State of the last forward: which slots hold tokens, and the position of each row's last one.
         self._mask = torch.empty(0)
         self._position = torch.empty(0)
@@ -168,10 +191,11 @@ class _Together:
         kept = torch.tensor([max(len(prompt) - n_new, 0) for prompt in prompts])
         self._move(dialogues, kept)
         self._rows = {dialogue: row for row, dialogue in enumerate(dialogues)}
-        self._prompts = prompts
+        self._prompts = [tuple(prompt) for prompt in prompts]
 
-        slots = torch.arange(int(kept.max()) + n_new)
-        padding = len(slots) - torch.tensor([len(prompt) for prompt in prompts])[:, None]
+        lengths = torch.tensor([len(prompt) for prompt in prompts])[:, None]
+        slots = torch.arange(int(lengths.max()))
+        padding = len(slots) - lengths
         self._mask = (slots >= padding).long().to(self._network.device)
         positions = (slots - padding).clamp(min=0).to(self._network.device)
         self._position = positions[:, -1:]
@@ -185,12 +209,13 @@ class _Together:
     def _known(self, dialogue: Hashable, prompt: Sequence[int]) -> int:
         """Number of a prompt's tokens that the cache holds; the last one is always to be computed."""
         row = self._rows.get(dialogue)
-        return 0 if row is None else common_prefix(self._prompts[row], prompt[:-1])
+        return 0 if row is None else min(common_prefix(self._prompts[row], prompt), len(prompt) - 1)
 
     def _move(self, dialogues: Sequence[Hashable], kept: torch.Tensor) -> None:
-        """Bring the first `kept` tokens of each dialogue to where they belong, with their ends below each
-        other.""" width = int(kept.max()) if width == 0:
-            self._cache = roomy_cache()
+        """Bring the first `kept` tokens of each dialogue to where they belong, their ends in one column."""
+        width = int(kept.max())
+        if width == 0:
+            self._cache = RoomyCache()
             return
         rows = torch.tensor([self._rows.get(dialogue, 0) for dialogue in dialogues])
         lengths = torch.tensor([len(prompt) for prompt in self._prompts])
@@ -198,8 +223,7 @@ class _Together:
         sources = torch.arange(width) + (begins - will_begin)[:, None]
         # Into slots of padding comes anything that is a number; the mask hides it.
         sources = sources.clamp(0, int(lengths.max()) - 1)
-        for layer in self._cache.layers:
-            layer.rearrange(rows, sources)
+        self._cache.rearrange(rows, sources)
 
     def _forward(self, new: Sequence[Sequence[int]], positions: torch.Tensor) -> torch.Tensor:
         ids = torch.zeros(positions.shape, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Keys and values that can be added to, and moved, without copying more than must be."""
+"""A cache of keys and values that grows and can be rearranged without copying more than must be."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ from transformers.cache_utils import Cache, DynamicLayer
 # Free slots at the end of what is kept. While an answer is generated, a copy of all that was read is made
 # once in so many tokens, not at every token.
 ROOM = 32
-
-
-def roomy_cache() -> Cache:
-    """An empty cache for a network whose layers all keep plain keys and values.
-
-    Layers with a sliding window keep everything as well: what the window has left behind is needed when a
-    prompt is cut back to the part that stays.
-    """
-    return Cache(layer_class_to_replicate=RoomyLayer)
 
 
 class RoomyLayer(DynamicLayer):
@@ -40,9 +31,32 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def rearrange(self, rows: torch.Tensor, slots: torch.Tensor) -> None:
-        """Let slot j of row i be what is now slot `slots[i, j]` of row `rows[i]`; drop the rest."""
+        """See `RoomyCache`."""
         self.keys = self._kept_keys.rearrange(rows, slots)
         self.values = self._kept_values.rearrange(rows, slots)
+
+
+class RoomyCache(Cache):
+    """Keys and values of a network whose layers all keep nothing else; empty at first.
+
+    Layers with a sliding window keep everything as well: what the window has left behind is needed when a
+    prompt is cut back to the part that stays.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(layer_class_to_replicate=RoomyLayer)
+
+    def rearrange(self, rows: torch.Tensor, slots: torch.Tensor) -> None:
+        """Let slot j of row i be what is now in slot `slots[i, j]` of row `rows[i]`; drop the rest.
+
+        Parameters
+        ----------
+        rows : Tensor of int, shape (n_rows,)
+        slots : Tensor of int, shape (n_rows, n_slots)
+        """
+        for layer in self.layers:
+            assert isinstance(layer, RoomyLayer)
+            layer.rearrange(rows, slots)
 
 
 class _Slots:

@@ -112,8 +112,7 @@ def _load(source: ModelSource, loader: Any, **options: Any) -> Any:
 
 
 def context_length(source: ModelSource) -> int:
-    """Tokens of prompt and answer together that the model takes: `context` if set, else the model's own
-    limit.
+    """Tokens that the model takes, prompt and answer together: `context` if set, else its own limit.
 
     Raises
     ------
@@ -151,8 +150,8 @@ def find_blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
     }
     if not lists:
         raise SyncR2Error(
-            f"{type(model).__name__}: no list of {n_layers} blocks found (config.num_hidden_layers = {n_layers}). "
-            "This architecture is not supported yet; please report the class name."
+            f"{type(model).__name__}: no list of {n_layers} blocks found (its config has num_hidden_layers ="
+            f" {n_layers}). This architecture is not supported yet; please report the class name."
         )
     return lists[min(lists, key=lambda name: name.count("."))]
 

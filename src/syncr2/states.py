@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from syncr2.chat import ChatEncoder
 from syncr2.dialogue import prompt_ids
-from syncr2.growing import Reader
+from syncr2.growing import Reader, warn_if_slow
 from syncr2.models import find_blocks
 from syncr2.prompts import Prompts
 from syncr2.scenarios import Episode
@@ -51,13 +51,15 @@ def replay(
         float32; all prompts of the first dialogue, then those of the second, and so on.
     """
     blocks = find_blocks(model)
+    # The base model is the model without its head: nothing is to be predicted.
+    network = cast("PreTrainedModel", model.base_model)
+    warn_if_slow(network)
     first_row = np.cumsum([0, *map(len, dialogues)])
     size = model.config.get_text_config().hidden_size
     states = np.empty((len(blocks), first_row[-1], size), dtype=np.float32)
     longest = {i: max(map(len, prompts)) for i, prompts in enumerate(dialogues) if prompts}
     for batch in batches(longest, batch_tokens):
-        # The base model is the model without its head: nothing is to be predicted.
-        reader = Reader(model.base_model)
+        reader = Reader(network)
         for step in range(max(len(dialogues[i]) for i in batch)):
             reading = [i for i in batch if step < len(dialogues[i])]
             with last_token_states(blocks) as kept:
@@ -67,8 +69,7 @@ def replay(
 
 
 def batches(lengths: Mapping[int, int], batch_tokens: int) -> Iterator[list[int]]:
-    """Dialogues of similar length together, so that the longest times their number stays within
-    `batch_tokens`.
+    """Put dialogues of similar length together: the longest times their number stays within `batch_tokens`.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def last_token_states(blocks: Sequence[torch.nn.Module]) -> Iterator[list[list[t
         hidden = output[0] if isinstance(output, tuple) else output
         if hidden.ndim != 3:
             raise RuntimeError(
-                f"{type(block).__name__} gave shape {tuple(hidden.shape)}; (batch, token, hidden) was expected"
+                f"{type(block).__name__} gave shape {tuple(hidden.shape)}; (row, token, hidden) was expected"
             )
         # A copy: a view would keep all tokens of the prompt in memory.
         kept[layer].append(hidden[:, -1].clone())
@@ -136,9 +137,10 @@ def passive_prompts(
     prompts: Prompts,
     private: bool,
 ) -> list[list[int]]:
-    """The same histories as a passive reader sees them, one a turn, in the tokens of the speaking agent's
-    model.""" turns = [Spoken(turn["turn"], turn["speaker"], turn["text"]) for turn in record["turns"]] found
-    = [] for i, turn in enumerate(record["turns"]):
+    """The same histories as a passive reader sees them, one a turn, in tokens of the speaker's model."""
+    turns = [Spoken(turn["turn"], turn["speaker"], turn["text"]) for turn in record["turns"]]
+    found = []
+    for i, turn in enumerate(record["turns"]):
         view = bystander_view(episode, turn["agent"], private)
         found.append(encoders[turn["agent"] - 1].encode(prompts.bystander(view, turns[:i])))
     return found

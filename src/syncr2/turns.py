@@ -113,8 +113,7 @@ class StoppingRule:
         Returns
         -------
         {"left", "stale", "turn_limit"} or None
-            The last utterance is the leave mark or ends with it; too many empty ones in a row; all turns
-            taken.
+            The last utterance ends with the leave mark; too many empty ones in a row; all turns taken.
         """
         if turns and _LEAVES.search(turns[-1].text):
             return "left"

@@ -15,12 +15,12 @@ from syncr2.samples import Row, join, paper_split
 # First line: dialogue.max_turns and a lag. Then: the problem.
 REFUSED_LAGS = """
 16 4
-found 4, but the partner speaks at odd distances only; allowed with dialogue.max_turns = 16: odd numbers
-from 3 to 13. Did you mean 3 or 5?
+found 4, but 4 is even, and the partner speaks at odd distances only; allowed with dialogue.max_turns = 16:
+odd numbers from 3 to 13. Did you mean 3 or 5?
 
 16 2
-found 2, but the partner speaks at odd distances only; allowed with dialogue.max_turns = 16: odd numbers
-from 3 to 13. Did you mean 3?
+found 2, but 2 is even, and the partner speaks at odd distances only; allowed with dialogue.max_turns = 16:
+odd numbers from 3 to 13. Did you mean 3?
 
 16 1
 found 1, but 1 is the interaction itself, which is always computed; allowed with dialogue.max_turns = 16:

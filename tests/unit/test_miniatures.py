@@ -463,3 +463,25 @@ def test_the_sliding_window_is_in_force(models: dict[str, Any]) -> None:
     assert torch.equal(last_state("mistral", ids), last_state("mistral", far))
     assert not torch.equal(last_state("mistral", ids), last_state("mistral", near))
     assert not torch.equal(last_state("llama-2", ids), last_state("llama-2", far))
+
+
+def test_miniatures_share_what_their_words_mean_and_nothing_else(
+    models: dict[str, Any], tokenizers: dict[str, Any]
+) -> None:
+    ours, theirs = tokenizers["mistral"].get_vocab(), tokenizers["llama-2"].get_vocab()
+    common = sorted(set(ours) & set(theirs))
+
+    def rows(name: str, part: str) -> torch.Tensor:
+        vocabulary = tokenizers[name].get_vocab()
+        return models[name].state_dict()[part].double()[[vocabulary[token] for token in common]]
+
+    def unexplained(part: str) -> float:
+        source, target = rows("mistral", part), rows("llama-2", part)
+        fitted = source @ (torch.linalg.pinv(source) @ target)
+        return ((target - fitted).square().sum() / target.square().sum()).item()
+
+    # Word vectors are four features of the word, seen through another matrix by each model ...
+    assert unexplained("model.embed_tokens.weight") < 1e-9
+    assert torch.linalg.matrix_rank(rows("llama-2", "model.embed_tokens.weight"), rtol=1e-5) == 4
+    # ... and the output rows are noise of each model's own.
+    assert unexplained("lm_head.weight") > 0.9

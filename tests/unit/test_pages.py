@@ -1,4 +1,4 @@
-"""The report's pages: they show the numbers of the tables, warn first, and give no text of a dialogue any power."""
+"""The report's pages show the numbers of the tables, warn first, and give no text of a run any power."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file, write_jsonl, write_table
 from syncr2.ids import DIRECTIONS, OrderedPair
 from syncr2.judges.dimensions import DIMENSIONS
-from syncr2.pages.layout import fixed, p_value, percent, plain
+from syncr2.pages.layout import backticks, fixed, p_value, percent, plain
 from syncr2.provenance import made_by
 from syncr2.scenarios import Environment, Episode, Profile, ScenarioSet, write_scenarios
 from syncr2.stages.pages import MEANINGS, write
@@ -34,7 +34,13 @@ HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(2)> & 'x'"""
 HOSTILE_SCENE = """"><img src=x onerror=alert(3) & 'y'"""
 NOTICE = "These numbers mean nothing."
 FAMILY = {"red-1": "warm", "red-2": "warm", "blue-1": "cold"}
-PAIRS = [("red-1", "red-1"), ("red-1", "red-2"), ("red-2", "red-2"), ("red-1", "blue-1"), ("blue-1", "blue-1")]
+PAIRS = [
+    ("red-1", "red-1"),
+    ("red-1", "red-2"),
+    ("red-2", "red-2"),
+    ("red-1", "blue-1"),
+    ("blue-1", "blue-1"),
+]
 KINDS = ["warm", "warm", "warm", "cross", "cold"]
 CONDITIONS = {"interaction": "interaction", "passive": "passive reader", "lag3": "lag 3"}
 DIMENSION_NAMES = [dimension.name for dimension in DIMENSIONS]
@@ -152,7 +158,8 @@ def test_sync_by_family_is_the_mean_and_range_of_the_table(head: pages.Head) -> 
         expected = []
         for condition in CONDITIONS:
             values = part.loc[part["condition"] == condition, "sync_r2"]
-            expected.append(f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})")
+            spread = f" ({values.min():.3f} to {values.max():.3f})" if len(values) > 1 else ""
+            expected.append(f"{values.mean():.3f}{spread}")
         n_pairs = len(part) // len(CONDITIONS)
         assert page.row(family, str(n_pairs), expected[0])[2:] == expected
 
@@ -235,7 +242,14 @@ def test_fixed(value: Any, text: str) -> None:
     assert fixed(value) == text
 
 
+def test_backticks_make_code_and_nothing_else() -> None:
+    assert str(backticks("a `b` <i> `c<`")) == "a <code>b</code> &lt;i&gt; <code>c&lt;</code>"
+    assert str(backticks("it`s <b>")) == "it`s &lt;b&gt;"
+
+
 def test_other_numbers_and_values() -> None:
+    assert fixed(0.0001, signed=True) == "0.000"
+    assert fixed(0.25, signed=True) == "+0.250"
     assert p_value(0.00099) == "< 0.001"
     assert p_value(0.0010) == "0.001"
     assert percent(0.0304) == "3.0 %"
@@ -249,7 +263,9 @@ def test_other_numbers_and_values() -> None:
 def experiment_config(**changes: Any) -> dict[str, Any]:
     """config.yaml with three models of two families, one seed and a surface judge."""
     raw = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
-    raw["models"] = [{"name": name, "family": family, "path": f"home/{name}"} for name, family in FAMILY.items()]
+    raw["models"] = [
+        {"name": name, "family": family, "path": f"home/{name}"} for name, family in FAMILY.items()
+    ]
     raw["pairs"] = [list(pair) for pair in PAIRS]
     raw["seeds"] = [0]
     raw["prompts"] = str(REPOSITORY / "resources" / "prompts")
@@ -267,28 +283,50 @@ def scenario_set(text: str) -> ScenarioSet:
     ben = Profile("ben", "Ben", "Reed", 40)
     environment = Environment("env", f"They meet. {text}", (f"Win. {text}", "Lose."), 3, {})
     return ScenarioSet(
-        tuple(Episode(f"episode-{i}", i, environment, (ada, ben)) for i in range(3)), "local", {"envs.json": "0" * 64}
+        tuple(Episode(f"episode-{i}", i, environment, (ada, ben)) for i in range(3)),
+        "local",
+        {"envs.json": "0" * 64},
     )
 
 
 def dialogue(pair: OrderedPair, episode: int, text: str, record: dict[str, Any]) -> dict[str, Any]:
     turns = [
-        {"turn": i, "agent": 1 + i % 2, "speaker": text, "text": f"{text} {i}", "flags": ["cut_off"] if i else []}
+        {
+            "turn": i,
+            "agent": 1 + i % 2,
+            "speaker": text,
+            "text": f"{text} {i}",
+            "flags": ["cut_off"] if i else [],
+        }
         for i in range(3)
     ]
     return {
-        **{"format": "syncr2/dialogue/1", "episode_id": f"episode-{episode}", "environment_id": "env", "index": episode},
+        **{
+            "format": "syncr2/dialogue/1",
+            "episode_id": f"episode-{episode}",
+            "environment_id": "env",
+            "index": episode,
+        },
         **{"agent1": pair.agent1, "agent2": pair.agent2, "pair": pair.id, "seed": 0, "turns": turns},
         **{"stop_reason": "left", "made_by": record},
     }
 
 
 def judgement(said: dict[str, Any], judge: str, record: dict[str, Any]) -> dict[str, Any]:
-    scores = {name: i for i, name in enumerate(DIMENSION_NAMES)} | {"secret": 0, "social_rules": -1, "relationship": 5}
+    scores = {name: i for i, name in enumerate(DIMENSION_NAMES)} | {
+        "secret": 0,
+        "social_rules": -1,
+        "relationship": 5,
+    }
     scores["financial_and_material_benefits"] = 0
     return {
         **{key: said[key] for key in ("episode_id", "pair", "agent1", "agent2", "seed")},
-        **{"judge": judge, "engine": "surface", "status": "ok", "scores": {"agent1": scores, "agent2": scores}},
+        **{
+            "judge": judge,
+            "engine": "surface",
+            "status": "ok",
+            "scores": {"agent1": scores, "agent2": scores},
+        },
         "made_by": record,
     }
 
@@ -326,7 +364,7 @@ def arguments(tmp_path: Path) -> dict[str, Any]:
         write_states(states, agents, made_by("states", reading, [scenarios]))
         maps = DirectionR2(np.zeros((1, 2, 2)), np.array([9]), np.array([3]), 12, {})
         path = tmp_path / "r2" / f"{pair.id}.h5"
-        write_r2(path, dict.fromkeys(DIRECTIONS, maps), made_by("r2", {"n_samples": 12}, [scenarios, states]))
+        write_r2(path, dict.fromkeys(DIRECTIONS, maps), made_by("r2", {"samples": 12}, [scenarios, states]))
         paths["r2"].append(str(path))
 
     tables = {name: str(tmp_path / f"{name}.tsv") for name in MEANINGS}
@@ -334,10 +372,21 @@ def arguments(tmp_path: Path) -> dict[str, Any]:
     for name in MEANINGS:
         if name != "quality":
             write_table(tables[name], getattr(results, name))
-    quality = {"agent1": "red-1", "agent2": "red-2", "n_dialogues": 3, "mean_turns": 3.0, "tokens_per_turn": 5.5}
+    quality = {
+        "agent1": "red-1",
+        "agent2": "red-2",
+        "n_dialogues": 3,
+        "mean_turns": 3.0,
+        "tokens_per_turn": 5.5,
+    }
     shares = ("share_empty", "share_cut_off", "share_repeated", "share_wrong_speaker")
     ends = ("stop_turn_limit", "stop_left", "stop_stale", "stop_context")
-    quality |= {"longest_prompt": 99, **dict.fromkeys(shares, 0.25), **dict.fromkeys(ends, 0.0), "stop_left": 1.0}
+    quality |= {
+        "longest_prompt": 99,
+        **dict.fromkeys(shares, 0.25),
+        **dict.fromkeys(ends, 0.0),
+        "stop_left": 1.0,
+    }
     write_table(tables["quality"], pd.DataFrame([quality]))
     return {
         "config": experiment_config(),
@@ -345,7 +394,8 @@ def arguments(tmp_path: Path) -> dict[str, Any]:
         "scenarios": str(scenarios),
         **paths,
         "output": {
-            name: str(tmp_path / f"{name}.html") for name in ("results", "dialogues", "parameters", "provenance")
+            name: str(tmp_path / f"{name}.html")
+            for name in ("results", "dialogues", "parameters", "provenance")
         },
     }
 
@@ -368,7 +418,9 @@ def test_no_text_of_a_run_acts_in_a_browser(arguments: dict[str, Any]) -> None:
 
 def test_every_page_forbids_scripts_and_addresses(arguments: dict[str, Any]) -> None:
     for name, page in written(arguments).items():
-        policies = [a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+        policies = [
+            a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"
+        ]
         assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"], name
 
 
@@ -406,7 +458,10 @@ def test_parameters_show_each_key_with_its_value(arguments: dict[str, Any]) -> N
     page = written(arguments)["parameters"]
     assert page.row("penalty")[1:3] == ["0.1", "0.1"]
     assert page.row("samples")[1:3] == ["12 samples", "6500"]
-    assert page.row("public.sha256.envs.json")[1] == arguments["config"]["scenarios"]["public"]["sha256"]["envs.json"]
+    assert (
+        page.row("public.sha256.envs.json")[1]
+        == arguments["config"]["scenarios"]["public"]["sha256"]["envs.json"]
+    )
     assert page.row("dialogues")[1].startswith("3,150 = 7 ordered pairs × 450 episodes × 1 seed")
     # Defaults of the schema are filled in, for the page says what was used.
     assert "bfloat16" in page.row("red-1", "warm")
@@ -464,7 +519,12 @@ def test_an_empty_table_is_named(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "is empty"), ('{"format": ', "not valid JSON Lines"), ('{"pair": "x"}\n', "no made_by record"), ("7\n", "no made_by")],
+    [
+        ("", "is empty"),
+        ('{"format": ', "not valid JSON Lines"),
+        ('{"pair": "x"}\n', "no made_by record"),
+        ("7\n", "no made_by"),
+    ],
 )
 def test_a_file_without_record_is_named(arguments: dict[str, Any], content: str, message: str) -> None:
     path = Path(arguments["dialogues"][1])

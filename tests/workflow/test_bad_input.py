@@ -23,7 +23,7 @@ def log_of(folder, rule) -> str:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"dialogue__temprature": 0.7}, "did you mean `temperature`"),
+        ({"dialogue__temprature": 0.7}, "Did you mean `temperature`"),
         ({"dialogue__max_turns": "many"}, "dialogue.max_turns"),
         ({"models": [{"name": "m", "family": "f", "path": "./no/such/model"}]}, "./no/such/model"),
         ({"models": [miniature("red", 1, "a"), miniature("red", 2, "a")]}, "`red`"),

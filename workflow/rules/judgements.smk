@@ -59,12 +59,7 @@ rule describe_dialogues:
         judgements=ALL_JUDGEMENTS,
     output:
         dialogues=f"{RESULTS}/dialogues.tsv",
-        quality=report(
-            f"{RESULTS}/quality.tsv",
-            caption="../report/quality.rst",
-            category="Tables",
-            labels={"table": "Quality of the dialogues"},
-        ),
+        quality=f"{RESULTS}/quality.tsv",
     params:
         revision=REVISIONS["performance"],
     log:

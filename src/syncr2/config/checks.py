@@ -153,7 +153,7 @@ def _lags(candidate: Candidate) -> Iterator[Problem]:
         if lag == 1:
             reason = "1 is the interaction itself, which is always computed"
         elif lag % 2 == 0:
-            reason = "the partner speaks at odd distances only"
+            reason = f"{lag} is even, and the partner speaks at odd distances only"
         else:
             reason = "no turn that far ahead is left for agent 2, who speaks first at turn 1"
         beside = [str(each) for each in (lag - 1, lag + 1) if each in usable]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from syncr2.config import REPOSITORY
 from syncr2.errors import SyncR2Error
@@ -42,10 +43,14 @@ class Head:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `note` is a second, smaller line of its heading."""
+    """A column of a table.
+
+    `note` is a second, smaller line of its heading; of the kinds, `value` may be broken anywhere (an address),
+    `prose` shows words in backticks as code.
+    """
 
     title: str
-    kind: Literal["text", "number", "code"] = "text"
+    kind: Literal["text", "number", "code", "value", "prose"] = "text"
     note: str = ""
 
 
@@ -76,12 +81,24 @@ def download(path: str | Path, meaning: str) -> Download:
 @functools.cache
 def _environment() -> Environment:
     # Escaping is on whatever a template's file is called.
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    environment.filters["backticks"] = backticks
+    return environment
+
+
+def backticks(text: str) -> Markup:
+    """The text, escaped, with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one backtick has no partner
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts)
     )
 
 
@@ -125,9 +142,8 @@ def fixed(value: float, digits: int = 3, signed: bool = False) -> str:
     """A number with a fixed number of decimals; an en dash where there is none."""
     if not is_number(value):
         return UNDEFINED
-    # `+ 0.0`: a rounded negative zero is a zero.
-    text = f"{round(float(value), digits) + 0.0:{'+' if signed else ''}.{digits}f}"
-    return text.replace("-", _MINUS)
+    rounded = round(float(value), digits) + 0.0  # a rounded negative zero is a zero
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", _MINUS)
 
 
 def p_value(value: float) -> str:
@@ -161,6 +177,11 @@ def plain(value: Any) -> str:
             return ", ".join(inner) or "none"
         case _:
             return str(value)
+
+
+def moment(written: str) -> str:
+    """A time as records hold it, for readers."""
+    return written.replace("T", " ").replace("+00:00", " UTC")
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

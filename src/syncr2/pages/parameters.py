@@ -11,7 +11,12 @@ from syncr2.pages.layout import Column, Head, Table, counted, plain, render
 
 # Large or of another kind than a single value: they have tables of their own.
 _OWN_TABLE = ("models", "judges")
-_ENTRY_COLUMNS = (Column("key", "code"), Column("value"), Column("published"), Column("meaning"))
+_ENTRY_COLUMNS = (
+    Column("key", "code"),
+    Column("value", "value"),
+    Column("published"),
+    Column("meaning", "prose"),
+)
 
 
 @dataclass(frozen=True)

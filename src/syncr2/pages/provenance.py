@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from syncr2.pages.layout import UNDEFINED, Column, Head, Table, plain, render, whole
+from syncr2.pages.layout import UNDEFINED, Column, Head, Table, moment, plain, render, whole
 from syncr2.pages.records import Record, Trace, distinct, models_used
 
 _STAGES = {
@@ -74,8 +74,8 @@ def provenance_page(
         codes=_codes(records),
         dirty=any(code.get("dirty") for code in codes),
         several=len(distinct(code.get("commit") for code in codes)) > 1,
-        first=written[0],
-        last=written[-1],
+        first=moment(written[0]),
+        last=moment(written[-1]),
         machines=[f"{host['system']} on {host['machine']}" for host in distinct(r["host"] for r in records)],
         counts=_counts(trace, n_dialogues, n_turns),
         states_gone=trace.states_gone,
@@ -86,7 +86,8 @@ def provenance_page(
         stages=_stages(trace),
         libraries=_libraries(records, writer),
         tables=Table((Column("table", "code"), Column("SHA-256", "code")), tuple(tables.items())),
-        writer=writer,
+        page_written=moment(writer["written"]),
+        page_commit=writer["code"].get("commit") or "unknown",
     )
 
 
@@ -154,8 +155,16 @@ def _judges(records: Sequence[Record]) -> Table:
     rows = []
     for record in distinct({**record["settings"], "note": record.get("note")} for record in records):
         rows.append((*(plain(record.get(key)) for key in keys), record["note"] or ""))
-    titles = ("judge", "engine", "model", "address", "temperature", "prompt template")
-    return Table((*(Column(title) for title in titles), Column("note")), tuple(dict.fromkeys(rows)))
+    columns = (
+        Column("judge"),
+        Column("engine"),
+        Column("model"),
+        Column("address", "value"),
+        Column("temperature"),
+        Column("prompt template", "code", "SHA-256"),
+        Column("note", "prose"),
+    )
+    return Table(columns, tuple(dict.fromkeys(rows)))
 
 
 def _stages(trace: Trace) -> Table:
@@ -173,8 +182,8 @@ def _stages(trace: Trace) -> Table:
                 words,
                 revisions,
                 whole(len(records)),
-                written[0],
-                written[-1],
+                moment(written[0]),
+                moment(written[-1]),
                 ", ".join(templates) or UNDEFINED,
             )
         )

@@ -119,5 +119,5 @@ def models_used(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def samples_used(records: Sequence[Record]) -> str:
     """Samples a pair and direction of the fitted maps, as text."""
-    numbers = sorted({int(record["settings"]["n_samples"]) for record in records})
-    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+    numbers = distinct(record["settings"]["samples"] for record in records)
+    return " or ".join("as many as there are" if number is None else f"{number:,}" for number in numbers)

@@ -124,15 +124,17 @@ def _by_family(wide: pd.DataFrame, conditions: Mapping[str, str], synchrony: pd.
     families = _families(wide)
     rows = []
     for family, part in families.items():
-        cells = [
-            f"{fixed(part[name].mean())} ({fixed(part[name].min())} to {fixed(part[name].max())})"
-            for name in conditions
-        ]
+        cells = [_mean_and_range(part[name]) for name in conditions]
         rows.append((family, whole(len(part)), *cells))
     columns = [Column(words, "number", "mean (lowest to highest)") for words in conditions.values()]
     return Table(
         (Column("family"), Column("pairs", "number"), *columns), tuple(rows), frozenset({len(rows) - 1})
     )
+
+
+def _mean_and_range(values: pd.Series) -> str:
+    mean = fixed(values.mean())
+    return mean if len(values) == 1 else f"{mean} ({fixed(values.min())} to {fixed(values.max())})"
 
 
 def _changes(wide: pd.DataFrame, conditions: Mapping[str, str]) -> Table | None:

@@ -25,6 +25,7 @@ _STOP_WORDS = {
     "stale": "nobody had anything to say",
     "context": "a model's context was full",
 }
+_STOP_TITLES = {"turn_limit": "turn limit", "left": "left", "stale": "no words", "context": "context full"}
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ def _transcript(
     if episode is None:
         raise SyncR2Error(
             f"The dialogue of {dialogue['pair']}, seed {dialogue['seed']}, is of episode "
-            f"{dialogue['episode_id']}, which the scenarios do not have. They were changed since: run the workflow "
-            "again."
+            f"{dialogue['episode_id']}, which the scenarios do not have. They were changed since: run the "
+            "workflow again."
         )
     view = judge_view(episode)
     models = (dialogue["agent1"], dialogue["agent2"])
@@ -172,6 +173,6 @@ def _quality(quality: pd.DataFrame) -> Table:
         Column("tokens", "number", "mean a turn"),
         Column("longest prompt", "number", "tokens"),
         *(Column(flag.replace("_", " "), "number", "of turns") for flag in FLAGS),
-        *(Column(_STOP_WORDS[reason], "number", "of dialogues") for reason in STOP_REASONS),
+        *(Column(_STOP_TITLES[reason], "number", "dialogues' end") for reason in STOP_REASONS),
     )
     return Table(columns, tuple(rows))

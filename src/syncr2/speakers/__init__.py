@@ -1,5 +1,4 @@
-"""Ways to produce utterances. A speaker turns prompts into raw answers; the turn loop is in
-`syncr2.dialogue`."""
+"""Ways to produce utterances: a speaker turns prompts into raw answers. `syncr2.dialogue` has the turns."""
 
 from __future__ import annotations
 

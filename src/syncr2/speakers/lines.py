@@ -26,8 +26,7 @@ class LineEnds:
         texts = dict(zip(ids, decoded, strict=True))
         self._words = {i for i, text in texts.items() if text.strip()}
         self._breaks = {i for i, text in texts.items() if "\n" in text}
-        # A token can hold several lines ("\n\nYes.\nNo"): a break behind its own words ends the line by
-        # itself.
+        # A token can hold words and a break behind them ("\n\nYes.\nNo").
         self._breaks_after_words = {i for i in self._breaks if texts[i].rpartition("\n")[0].strip()}
 
     def has_words(self, token: int) -> bool:

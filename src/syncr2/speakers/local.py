@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from syncr2.attention import share_heads
 from syncr2.errors import SyncR2Error
-from syncr2.growing import Reader
+from syncr2.growing import Reader, warn_if_slow
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.drawing import draw_tokens
 from syncr2.speakers.lines import GrowingAnswer, LineEnds
@@ -41,6 +41,7 @@ class LocalSpeaker:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling
     ) -> None:
         share_heads(model)
+        warn_if_slow(model)
         self.model = model
         self.sampling = sampling
         self._tokenizer = tokenizer
@@ -57,10 +58,10 @@ class LocalSpeaker:
 
     def close_answer(self, grown: GrowingAnswer) -> Answer:
         """An answer with its text."""
-        raw = self._tokenizer.decode(
+        text = self._tokenizer.decode(
             grown.spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return Answer(raw, len(grown.tokens), grown.finish_reason or "length")
+        return Answer(str(text), len(grown.tokens), grown.finish_reason or "length")
 
 
 class LocalSide:
@@ -80,8 +81,8 @@ class LocalSide:
         logits = self._reader.read(dialogues, prompts)
         if logits.isnan().any():
             raise SyncR2Error(
-                f"{type(self._speaker.model).__name__} ({self._speaker.model.dtype}) gives logits that are not "
-                "numbers, so nothing can be drawn. Try the model with dtype: float32 or bfloat16."
+                f"{type(self._speaker.model).__name__} in {self._speaker.model.dtype} gives logits that are "
+                "no numbers, so nothing can be drawn. Try the model with dtype: float32 or bfloat16."
             )
         for step in range(sampling.max_new_tokens):
             tokens = draw_tokens(logits, draws[:, step], sampling)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from syncr2 import config as configuration
 from syncr2 import pages
 from syncr2.config import Experiment
-from syncr2.errors import SyncR2Error
 from syncr2.files import read_table, sha256_file, write_text
 from syncr2.pages.layout import download
 from syncr2.pages.parameters import Template
