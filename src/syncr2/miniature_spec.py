@@ -71,7 +71,7 @@ class MiniatureSpec:
         Standard deviation of the weights, above 0 and at most 1. None takes 0.5 / sqrt(hidden_size).
         The 0.02 of the real configurations is meant for widths of thousands: at a width of 32 the blocks
         would add almost nothing to the embedding, and since all prompts end in the same token, all would be
-        answered alike. Far above the default, attention fixes on single tokens, and the states of two
+        answered nearly alike. Far above the default, attention fixes on single tokens, and the states of two
         networks no longer have anything linear in common.
 
     Raises

@@ -50,8 +50,6 @@ _FILES = {
 _LOGIT_SPREAD = 2.0
 # The output rows of tokens that are no words are this much shorter (see `_output_scale`).
 _QUIET = 0.1
-# Length of the word vectors that all miniatures share (see `_weights`).
-_N_FEATURES = 4
 
 
 def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> list[str]:
@@ -245,7 +243,7 @@ def _model(
     parameters = dict(model.named_parameters())
     shapes = {name: tuple(tensor.shape) for name, tensor in parameters.items()}
     with torch.no_grad():
-        for name, values in _weights(spec, shapes, tokenizer, output_scale).items():
+        for name, values in _weights(spec, shapes, output_scale).items():
             parameters[name].copy_(torch.from_numpy(values))
     stops = [tokenizer.get_vocab()[token] for token in STOP_TOKENS[spec.chat_format]]
     model.generation_config = GenerationConfig(
@@ -255,10 +253,7 @@ def _model(
 
 
 def _weights(
-    spec: MiniatureSpec,
-    shapes: Mapping[str, tuple[int, ...]],
-    tokenizer: PreTrainedTokenizerFast,
-    output_scale: NDArray[np.float64],
+    spec: MiniatureSpec, shapes: Mapping[str, tuple[int, ...]], output_scale: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Draw every matrix, and the last norm; the norms of the blocks stay 1.
 
@@ -276,17 +271,6 @@ def _weights(
         for name, shape in shapes.items()
         if len(shape) == 2
     }
-    # Real models share what their words mean; independent noise shares nothing that some hundred samples
-    # could show. So a token's vector is a few features of the token, the same in every miniature whatever
-    # its seed, seen through a random matrix of the model's own. The features are noise, too: from the text.
-    features = np.stack(
-        [
-            np.random.default_rng(_number(token)).standard_normal(_N_FEATURES)
-            for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        ]
-    )
-    seen = generator(embedding).standard_normal((_N_FEATURES, spec.hidden_size))
-    weights[embedding] = features @ seen * (spec.weight_range / math.sqrt(_N_FEATURES))
     weights[embedding if spec.tied else output] *= output_scale[:, None]
     # The last norm sets the spread of the logits; hidden states are taken before it. Its signs are drawn,
     # because with tied embeddings a token is otherwise its own best successor, and one word is said for ever.

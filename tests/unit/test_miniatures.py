@@ -420,8 +420,8 @@ def test_what_is_said_depends_on_the_prompt(
 ) -> None:
     said = [next_token(models[name], ids) for ids in prompts[name]]
     distances = [0.5 * (a - b).abs().sum().item() for i, a in enumerate(said) for b in said[:i]]
-    # 0.02 of the real configurations gives about 0.01 here.
-    assert sum(distances) / len(distances) > 0.05
+    # With the 0.02 of the real configurations the first two give 0.08 and 0.06.
+    assert sum(distances) / len(distances) > 0.15
     # Neither one certain word nor an even choice among a thousand.
     perplexity = torch.stack([-(p * p.log()).sum() for p in said]).mean().exp().item()
     assert 3 < perplexity < 300
@@ -465,7 +465,7 @@ def test_the_sliding_window_is_in_force(models: dict[str, Any]) -> None:
     assert not torch.equal(last_state("llama-2", ids), last_state("llama-2", far))
 
 
-def test_miniatures_share_what_their_words_mean_and_nothing_else(
+def test_nothing_is_planted_in_what_two_miniatures_make_of_the_same_words(
     models: dict[str, Any], tokenizers: dict[str, Any]
 ) -> None:
     ours, theirs = tokenizers["mistral"].get_vocab(), tokenizers["llama-2"].get_vocab()
@@ -480,8 +480,6 @@ def test_miniatures_share_what_their_words_mean_and_nothing_else(
         fitted = source @ (torch.linalg.pinv(source) @ target)
         return ((target - fitted).square().sum() / target.square().sum()).item()
 
-    # Word vectors are four features of the word, seen through another matrix by each model ...
-    assert unexplained("model.embed_tokens.weight") < 1e-9
-    assert torch.linalg.matrix_rank(rows("llama-2", "model.embed_tokens.weight"), rtol=1e-5) == 4
-    # ... and the output rows are noise of each model's own.
-    assert unexplained("lm_head.weight") > 0.9
+    # Noise of each model's own: 32 columns fit a little of any noise, and no more.
+    assert unexplained("model.embed_tokens.weight") > 0.7
+    assert unexplained("lm_head.weight") > 0.7

@@ -59,7 +59,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         {"rope_parameters": _LONG_ROPE, "original_max_position_embeddings": ROPE_LIMIT},
     ),
     "llama, dynamic rope": ("Llama", {"rope_parameters": _DYNAMIC_ROPE, "max_position_embeddings": ROPE_LIMIT}),
-    "gpt-neox": ("GPTNeoX", {}),
+    "gpt-neox": ("GPTNeoX", {"num_key_value_heads": 4}),
     "bloom": ("Bloom", {"n_layer": 3, "n_head": 4}),
     "mamba": ("Mamba", {"state_size": 4}),
 }

@@ -226,8 +226,9 @@ def finish(figure: Figure, watermark: str | None, style: Style) -> Figure:
         line = figure.suptitle(watermark, fontsize=style.small_size, color=GREY, style="italic")
         if figure.get_layout_engine() is None:  # else the layout engine finds the place
             line.set(y=1 - 0.05 / figure.get_figheight(), verticalalignment="top")
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
