@@ -69,7 +69,7 @@ def utterance(raw: str, name: str) -> str:
         "".join(" " if unicodedata.category(c) == "Cc" else c for c in line) for line in raw.splitlines()
     )
     first = next((line.strip() for line in lines if line.strip()), "")
-    return _cue(name).sub("", first, count=1).strip()
+    return _cue(name).sub("", first).strip()
 
 
 def flags(text: str, finish_reason: str, earlier: Sequence[Turn], partner: str) -> tuple[str, ...]:

@@ -17,12 +17,14 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ADDRESS_VARIABLE = "SYNCR2_WARM"
 CLUSTER_VARIABLE = "SLURM_JOB_ID"
+START_DEADLINE = 10.0  # seconds
 PRELOADED = (
     "torch",
     "transformers.models.auto.modeling_auto",
@@ -49,6 +51,10 @@ def start() -> None:
     no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     os.posix_spawn(sys.executable, command, os.environ, file_actions=[no_input])
     os.environ[ADDRESS_VARIABLE] = str(address)
+    # Jobs that come before it has bound its socket would think that there is none. It binds at once or never.
+    deadline = time.monotonic() + START_DEADLINE
+    while not address.is_socket() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def call(request: Mapping[str, Any]) -> int | None:
@@ -80,14 +86,15 @@ def call(request: Mapping[str, Any]) -> int | None:
 
 def serve(address: Path, parent: int, preload: Sequence[str] = PRELOADED) -> None:
     """Fork a child for every request until `parent` is gone."""
-    # Only imported: nothing is computed here, so that no pool of threads exists yet when a child is forked.
-    for module in preload:
-        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake, which ends its jobs in good order
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
         server.listen(64)
+        # Jobs that ask meanwhile wait. Only imported: nothing is computed here, so that no pool of threads exists yet
+        # when a child is forked.
+        for module in preload:
+            importlib.import_module(module)
         while os.getppid() == parent:
             if select.select([server], [], [], 1.0)[0]:
                 connection, _ = server.accept()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from syncr2 import attention
-from syncr2.attention import NAME, share_heads
-from syncr2.growing import Reader
 from tiny_models import alone, growing_prompts, tiny_model, with_weights_of
 from torch.nn.functional import scaled_dot_product_attention
 
+from syncr2 import attention
+from syncr2.attention import NAME, share_heads
+from syncr2.growing import Reader
 
-@pytest.mark.parametrize(
-    "kind", ["llama", "mistral, window", "qwen2, window in some layers", "phi3"]
-)
+
+@pytest.mark.parametrize("kind", ["llama", "mistral, window", "qwen2, window in some layers", "phi3"])
 def test_same_logits(kind, monkeypatch):
     model = with_weights_of(kind)
     share_heads(model)

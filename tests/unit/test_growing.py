@@ -6,10 +6,6 @@ import logging
 
 import pytest
 import torch
-from syncr2 import growing
-from syncr2.errors import SyncR2Error
-from syncr2.growing import UNLIMITED, Reader, reuse_limit, warn_if_slow
-from syncr2.key_values import ROOM, RoomyCache
 from tiny_models import (
     COMMON,
     ROPE_LIMIT,
@@ -21,6 +17,11 @@ from tiny_models import (
     with_weights_of,
 )
 from transformers import DynamicCache
+
+from syncr2 import growing
+from syncr2.errors import SyncR2Error
+from syncr2.growing import UNLIMITED, Reader, reuse_limit, warn_if_slow
+from syncr2.key_values import ROOM, RoomyCache
 
 # Three blocks in float32; the outputs are of size 1 to 10.
 CLOSE = {"rtol": 0, "atol": 3e-5}
@@ -173,6 +174,12 @@ def test_models_with_other_kinds_of_layers_keep_nothing():
     assert [reuse_limit(model) for model in (chunked, hybrid, stateful)] == [0, 0, 0]
 
 
+def test_a_model_that_calls_itself_stateful_keeps_nothing(monkeypatch):
+    model = tiny_model("llama")
+    monkeypatch.setattr(model, "_is_stateful", True, raising=False)
+    assert reuse_limit(model) == 0
+
+
 def test_an_argument_lost_in_kwargs_does_not_count(monkeypatch):
     model = tiny_model("llama")
     forward = model.forward
@@ -189,15 +196,19 @@ def test_an_argument_lost_in_kwargs_does_not_count(monkeypatch):
 def test_rotary_positions_that_change_with_the_length(monkeypatch):
     """Past the border every prompt is read anew; what was kept would be wrong there."""
     model = tiny_model("phi3, longrope")
-    short, border, longer = (list(range(20, 20 + n)) for n in (ROPE_LIMIT - 8, ROPE_LIMIT - 2, ROPE_LIMIT + 9))
+    short, border, longer = (
+        list(range(20, 20 + n)) for n in (ROPE_LIMIT - 8, ROPE_LIMIT - 2, ROPE_LIMIT + 9)
+    )
     computed = count_tokens(model, monkeypatch)
     reader = Reader(model, room=2)
     for prompt in (short, border, longer, border, [*border, 9]):
         found = reader.read(["a"], [prompt])
         torch.testing.assert_close(found[0], alone(model, prompt), **CLOSE)
         torch.testing.assert_close(reader.extend([5])[0], alone(model, [*prompt, 5]), **CLOSE)
-    # 40; 6 more; anew; back within the border: the last token again; one token, but with room for two: anew.
-    assert [n for _, n in computed][::4] == [40, 6, ROPE_LIMIT + 9, 1, ROPE_LIMIT - 1]
+        torch.testing.assert_close(reader.extend([6])[0], alone(model, [*prompt, 5, 6]), **CLOSE)
+    # Each time the prompt, two tokens of the answer, and three readings for comparison. 40 tokens; 6 more;
+    # anew; again within the border, so the last token alone; one more, but with no room for two: anew.
+    assert [n for _, n in computed][::6] == [40, 6, ROPE_LIMIT + 9, 1, ROPE_LIMIT - 1]
 
     monkeypatch.setattr(growing, "reuse_limit", lambda network: UNLIMITED)
     careless = Reader(model)

@@ -420,8 +420,8 @@ def test_what_is_said_depends_on_the_prompt(
 ) -> None:
     said = [next_token(models[name], ids) for ids in prompts[name]]
     distances = [0.5 * (a - b).abs().sum().item() for i, a in enumerate(said) for b in said[:i]]
-    # With the 0.02 of the real configurations the first two give 0.08 and 0.06.
-    assert sum(distances) / len(distances) > 0.15
+    # With the 0.02 of the real configurations the first two give 0.13 and 0.12.
+    assert sum(distances) / len(distances) > 0.25
     # Neither one certain word nor an even choice among a thousand.
     perplexity = torch.stack([-(p * p.log()).sum() for p in said]).mean().exp().item()
     assert 3 < perplexity < 300

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_models import COMMON, KINDS, alone, byte_tokenizer, tiny_model
+
 from syncr2.chat import ChatEncoder
 from syncr2.errors import SyncR2Error
 from syncr2.models import (
@@ -16,7 +18,6 @@ from syncr2.models import (
     load_model,
     resolve_device,
 )
-from tiny_models import COMMON, KINDS, alone, byte_tokenizer, tiny_model
 
 
 @pytest.fixture(scope="module")

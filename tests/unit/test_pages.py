@@ -87,15 +87,13 @@ class Page(HTMLParser):
         return found[0]
 
     def is_harmless(self) -> bool:
-        """No script, no image, no event handler, no address but data: and no scheme that acts."""
+        """No script, no image, no event handler, no address but places in the page and tables in it."""
         for tag, attributes in self.elements:
             if tag in ("script", "img", "iframe", "object", "embed", "link", "base", "form"):
                 return False
             if any(name.startswith("on") for name in attributes):
                 return False
-            if not (attributes.get("href") or "data:text/tab-separated-values").startswith(
-                "data:text/tab-separated-values"
-            ):
+            if not (attributes.get("href") or "#").startswith(("#", "data:text/tab-separated-values;")):
                 return False
         return True
 
@@ -112,6 +110,11 @@ def result_tables(pairs: list[tuple[str, str]] = PAIRS, judge: str = "surface") 
         for (first, second), kind in zip(pairs, KINDS, strict=True)
     ]
     synchrony = [{**key, "condition": c, "sync_r2": rng.uniform(0, 0.5)} for key in keys for c in CONDITIONS]
+    directed = [
+        {"condition": c, "n_train": 1000 - 7 * lag * i, "n_test": 250}
+        for c, lag in (("interaction", 0), ("passive", 0), ("lag3", 1))
+        for i in range(3)
+    ]
     performance = [
         {
             "judge": judge,
@@ -137,6 +140,7 @@ def result_tables(pairs: list[tuple[str, str]] = PAIRS, judge: str = "surface") 
     partial = [{"family": "warm", "covariate": "size", "r": 0.5, "p": 0.0456, "n": 3, "df": 1}]
     return pages.ResultTables(
         synchrony=pd.DataFrame(synchrony),
+        directed=pd.DataFrame(directed),
         performance=pd.DataFrame(performance),
         pairs=pd.DataFrame(joined),
         correlations=pd.DataFrame(correlations),
@@ -145,7 +149,7 @@ def result_tables(pairs: list[tuple[str, str]] = PAIRS, judge: str = "surface") 
 
 
 def show(head: pages.Head, tables: pages.ResultTables) -> Page:
-    return Page(pages.results_page(head, tables, CONDITIONS, "70"))
+    return Page(pages.results_page(head, tables, CONDITIONS))
 
 
 def test_sync_by_family_is_the_mean_and_range_of_the_table(head: pages.Head) -> None:
@@ -208,7 +212,7 @@ def test_no_covariates_are_said_to_be_none(head: pages.Head) -> None:
 def test_the_notice_is_the_first_text_and_absent_if_there_is_none(head: pages.Head) -> None:
     first = [text for text in show(head, result_tables()).texts if "A title" not in text or text == NOTICE]
     assert first[0] == NOTICE
-    silent = pages.results_page(replace(head, notice=None), result_tables(), CONDITIONS, "70")
+    silent = pages.results_page(replace(head, notice=None), result_tables(), CONDITIONS)
     assert 'class="notice"' not in silent
 
 
@@ -216,7 +220,7 @@ def test_the_stand_in_is_named_only_where_it_was_used(head: pages.Head) -> None:
     page = show(head, result_tables())
     # Beside the correlations, at the judge's own table, and at the list of pairs.
     assert page.text.count("rule-based stand-in") == 3
-    real = pages.results_page(replace(head, stand_ins=()), result_tables(judge="gpt-x"), CONDITIONS, "70")
+    real = pages.results_page(replace(head, stand_ins=()), result_tables(judge="gpt-x"), CONDITIONS)
     assert "stand-in" not in real
 
 
@@ -225,6 +229,12 @@ def test_a_hostile_name_in_a_table_is_text(head: pages.Head) -> None:
     page = show(replace(head, title=HOSTILE, notice=HOSTILE, stand_ins=(HOSTILE,)), tables)
     assert page.is_harmless()
     assert page.row(f"{HOSTILE} – red-2")[1] == "warm"
+
+
+def test_samples_are_those_of_the_maps(head: pages.Head) -> None:
+    page = show(head, result_tables())
+    assert page.row("training") == ["training", "1,000", "1,000", "986 to 1,000"]
+    assert page.row("test") == ["test", "250", "250", "250"]
 
 
 @pytest.mark.parametrize("name", ["synchrony", "performance", "pairs", "correlations", "partial"])
@@ -496,7 +506,7 @@ def test_changed_scenarios_and_deleted_states_are_said(arguments: dict[str, Any]
 
 def test_tables_can_be_taken_out_of_the_page_again(arguments: dict[str, Any]) -> None:
     page = written(arguments)["results"]
-    files = {a["download"]: a["href"] for tag, a in page.elements if tag == "a"}
+    files = {a["download"]: a["href"] for tag, a in page.elements if tag == "a" and "download" in a}
     assert set(files) == {f"{name}.tsv" for name in MEANINGS}
     for name, path in arguments["tables"].items():
         assert base64.b64decode((files[f"{name}.tsv"] or "").split("base64,")[1]) == Path(path).read_bytes()

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from tiny_models import LONGER_TOKENS, VOCABULARY, alone, byte_tokenizer, growing_prompts, with_weights_of
+
 from syncr2.errors import SyncR2Error
 from syncr2.speakers import Sampling
 from syncr2.speakers.drawing import draw_tokens
 from syncr2.speakers.lines import GrowingAnswer, LineEnds
 from syncr2.speakers.local import LocalSpeaker, closing_tokens
-from tiny_models import LONGER_TOKENS, VOCABULARY, alone, byte_tokenizer, growing_prompts, with_weights_of
 
 PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=8)
 
@@ -26,12 +27,22 @@ def test_inverse_of_the_cumulative_distribution():
     # 0.125 | 0.5 | 0 | 0.25 | 0.125: every border is exact in binary.
     row = [0.125, 0.5, 0.0, 0.25, 0.125]
     below = np.nextafter(0.125, 0)
-    assert draw(row, [0.0, below, 0.126, 0.624, 0.626, 0.874, 0.876, np.nextafter(1, 0)]) == [0, 0, 1, 1, 3, 3, 4, 4]
+    assert draw(row, [0.0, below, 0.126, 0.624, 0.626, 0.874, 0.876, np.nextafter(1, 0)]) == [
+        0,
+        0,
+        1,
+        1,
+        3,
+        3,
+        4,
+        4,
+    ]
 
 
 def test_tokens_of_no_probability_are_never_drawn():
     row = [0.0, 0.0, 1.0, 0.0]
-    assert draw(row, [0.0, 0.5, np.nextafter(1, 0)]) == [2, 2, 2]
+    # 1 itself: what a number just below it becomes where there is only float32.
+    assert draw(row, [0.0, 0.5, np.nextafter(1, 0), 1.0]) == [2, 2, 2, 2]
 
 
 def test_temperature():
@@ -126,6 +137,8 @@ def take_all(line_ends, ids, closing=frozenset()):
         ("\n\nHm\n\nNo", "\n\nHm\n\n"),
         ("\n\nYes.\nNo way", "\n\nYes.\nNo"),
         ("Hm \nNo", "Hm \n"),
+        ("\nWell, no\nYes", "\nWell, no\n"),
+        ("Hm\nWell", "Hm\nWell"),
         ("é\nNo", "é\n"),
     ],
 )
@@ -139,7 +152,7 @@ def test_an_answer_ends_with_its_first_line_that_has_words(line_ends, text, take
 
 def test_tokens_of_several_lines_are_single_ones():
     """Or the test above would not test them."""
-    assert [len(tokens(text)) for text in LONGER_TOKENS] == [1, 1, 1, 1]
+    assert [len(tokens(text)) for text in LONGER_TOKENS] == [1] * 5
 
 
 def test_an_open_answer_has_no_reason(line_ends):
@@ -188,7 +201,9 @@ def answers(model, dialogues, groups, seed=0, **changes):
         for step in range(max(len(dialogues[i]) for i in group)):
             named = [i for i in group if step < len(dialogues[i])]
             seeds = [1000 * seed + 100 * i + step for i in named]
-            for i, answer in zip(named, side.answer(named, [dialogues[i][step] for i in named], seeds), strict=True):
+            for i, answer in zip(
+                named, side.answer(named, [dialogues[i][step] for i in named], seeds), strict=True
+            ):
                 found.setdefault(i, []).append(answer)
     return found
 
@@ -196,8 +211,10 @@ def answers(model, dialogues, groups, seed=0, **changes):
 def test_an_answer_depends_on_its_prompt_and_seed_alone(model):
     dialogues = growing_prompts(13, (3, 1, 3, 2, 3))
     together = answers(model, dialogues, [range(5)])
-    assert {len(answer.raw) for each in together.values() for answer in each} != {12}, "of several lengths"
-    assert len({answer.raw for each in together.values() for answer in each}) > 8
+    given = [answer for each in together.values() for answer in each]
+    assert {answer.finish_reason for answer in given} == {"line", "length"}
+    assert len({answer.n_new_tokens for answer in given}) > 3
+    assert len({answer.raw for answer in given}) == 12
     assert answers(model, dialogues, [[0], [1], [2], [3], [4]]) == together
     assert answers(model, dialogues, [[4, 1], [3, 0, 2]]) == together
     other = answers(model, dialogues, [range(5)], seed=1)
@@ -228,7 +245,11 @@ def test_two_sides_of_one_model_do_not_mix(model):
     one, other = growing_prompts(15, (2, 2))
     talker = speaker(model)
     sides = talker.join(), talker.join()
-    mixed = [side.answer(["x"], [prompts[step]], [step]) for step in (0, 1) for side, prompts in zip(sides, (one, other), strict=True)]
+    mixed = [
+        side.answer(["x"], [prompts[step]], [step])
+        for step in (0, 1)
+        for side, prompts in zip(sides, (one, other), strict=True)
+    ]
     for i, prompts in enumerate((one, other)):
         side = talker.join()
         assert [side.answer(["x"], [prompt], [step]) for step, prompt in enumerate(prompts)] == mixed[i::2]
@@ -242,11 +263,16 @@ def test_greedy_needs_no_seed(model):
 
 def test_the_limit_cuts_an_answer_off(model):
     (prompts,) = growing_prompts(17, (1,))
-    (answer,) = speaker(model, max_new_tokens=1, temperature=0.0).join().answer(["x"], prompts, [0])
-    assert answer.n_new_tokens == 1
-    assert answer.finish_reason in ("length", "line")
-    closed = speaker(model, max_new_tokens=1).join().answer(["x"] , prompts, [3])
-    assert closed[0].n_new_tokens == 1
+    # Without line ends nothing but the limit can end it.
+    quiet = with_weights_of("llama")
+    with torch.no_grad():
+        quiet.lm_head.weight[:] = model.lm_head.weight
+        quiet.lm_head.weight[
+            [i for i in range(len(byte_tokenizer())) if "\n" in byte_tokenizer().decode([i])]
+        ] = 0
+    for limit in (1, 5):
+        (answer,) = speaker(quiet, max_new_tokens=limit, temperature=0.0).join().answer(["x"], prompts, [0])
+        assert (answer.n_new_tokens, answer.finish_reason) == (limit, "length")
 
 
 def test_special_tokens_are_not_text_and_nothing_is_cleaned_up(model):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from judging import dialogue, scenario_set
+from tiny_models import COMMON, WINDOW, byte_tokenizer, growing_prompts, tiny_model, with_weights_of
+
 from syncr2.chat import ChatEncoder
 from syncr2.dialogue import prompt_ids
 from syncr2.models import find_blocks
 from syncr2.prompts import Prompts
 from syncr2.states import batches, engaged_prompts, last_token_states, passive_prompts, replay, state_rows
 from syncr2.tokens import ids_sha256
-from tiny_models import COMMON, WINDOW, byte_tokenizer, growing_prompts, tiny_model, with_weights_of
 
 LAYERS, SIZE = COMMON["num_hidden_layers"], COMMON["hidden_size"]
 N_TURNS = (4, 1, 0, 4, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from syncr2.turns import StoppingRule, Turn, flags, utterance
 
 

@@ -58,7 +58,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         "Phi3",
         {"rope_parameters": _LONG_ROPE, "original_max_position_embeddings": ROPE_LIMIT},
     ),
-    "llama, dynamic rope": ("Llama", {"rope_parameters": _DYNAMIC_ROPE, "max_position_embeddings": ROPE_LIMIT}),
+    "llama, dynamic rope": (
+        "Llama",
+        {"rope_parameters": _DYNAMIC_ROPE, "max_position_embeddings": ROPE_LIMIT},
+    ),
     "gpt-neox": ("GPTNeoX", {"num_key_value_heads": 4}),
     "bloom": ("Bloom", {"n_layer": 3, "n_head": 4}),
     "mamba": ("Mamba", {"state_size": 4}),
@@ -133,4 +136,4 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-LONGER_TOKENS = ("\n\n", "\n\nYes.\nNo", "Yes.\n", " \n")
+LONGER_TOKENS = ("\n\n", "\n\nYes.\nNo", "Yes.\n", " \n", "\nWell")

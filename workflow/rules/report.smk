@@ -41,7 +41,13 @@ def in_report(name, caption, category, title, subcategory=None):
 def heatmap_in_report(pair):
     """The figure of one pair, filed under the family of the pair."""
     family = ids.pair_family(*pair, experiment.family)
-    return in_report(f"heatmaps/{pair.id}", "heatmap", LAYERS_CATEGORY, " and ".join(pair), f"{family} pairs")
+    return in_report(
+        f"heatmaps/{pair.id}",
+        "heatmap",
+        LAYERS_CATEGORY,
+        " and ".join(pair),
+        f"{family} pairs",
+    )
 
 
 def page_in_report(name):
@@ -66,24 +72,26 @@ rule draw_summary:
         **{
             f"{name}_{kind}": path
             for name, title in SUMMARY_FIGURES.items()
-            for kind, path in zip(FIGURE_TYPES, in_report(name, name, RESULTS_CATEGORY, title))
+            for kind, path in zip(
+                FIGURE_TYPES, in_report(name, name, RESULTS_CATEGORY, title)
+            )
         },
+    log:
+        f"{RESULTS}/logs/draw_summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_summary.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         revision=REVISIONS["figures"],
         names=list(SUMMARY_FIGURES),
         lags=LAGS,
         family=experiment.family,
         notice=experiment.notice,
-    log:
-        f"{RESULTS}/logs/draw_summary.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/draw_summary.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/draw_summary.py"
 
@@ -96,22 +104,24 @@ rule draw_groups:
         [
             path
             for column in experiment.synchrony.group_by
-            for path in in_report(f"by_{column}", "groups", RESULTS_CATEGORY, f"6 SyncR² by {column}")
+            for path in in_report(
+                f"by_{column}", "groups", RESULTS_CATEGORY, f"6 SyncR² by {column}"
+            )
         ],
-    params:
-        revision=REVISIONS["figures"],
-        columns=experiment.synchrony.group_by,
-        notice=experiment.notice,
     log:
         f"{RESULTS}/logs/draw_groups.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_groups.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        revision=REVISIONS["figures"],
+        columns=experiment.synchrony.group_by,
+        notice=experiment.notice,
     script:
         "../scripts/draw_groups.py"
 
@@ -122,21 +132,21 @@ rule draw_heatmaps:
         expand(R2, pair=PAIRS, condition=ids.INTERACTION.name),
     output:
         [path for pair in UNORDERED for path in heatmap_in_report(pair)],
+    log:
+        f"{RESULTS}/logs/draw_heatmaps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_heatmaps.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         revision=REVISIONS["figures"],
         ordered=PAIRS,
         pairs=experiment.pairs,
         notice=experiment.notice,
-    log:
-        f"{RESULTS}/logs/draw_heatmaps.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/draw_heatmaps.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/draw_heatmaps.py"
 
@@ -145,33 +155,37 @@ rule write_pages:
     """Write the pages of the report: results, dialogues, parameters, provenance."""
     input:
         synchrony=rules.summarise_synchrony.output.pairs,
+        directed=rules.summarise_synchrony.output.directed,
         performance=rules.summarise_performance.output[0],
         pairs=rules.correlate.output.pairs,
         correlations=rules.correlate.output.correlations,
         partial=rules.correlate.output.partial,
         quality=rules.describe_dialogues.output.quality,
         scenarios=SCENARIOS,
-        prompts=expand(f"{experiment.prompts}/{{name}}.jinja", name=["engaged", "bystander", "judge"]),
+        prompts=expand(
+            f"{experiment.prompts}/{{name}}.jinja",
+            name=["engaged", "bystander", "judge"],
+        ),
         dialogues=ALL_DIALOGUES,
         judgements=ALL_JUDGEMENTS,
         # Their records lead to the states, which are no input: who deletes them to save the disk keeps the report.
         r2=expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
     output:
         **{name: page_in_report(name) for name in PAGES},
+    log:
+        f"{RESULTS}/logs/write_pages.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_pages.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         revision=REVISIONS["figures"],
         # The page shows all of the configuration, so any change in it counts.
         config_sha256=sha256_text(json.dumps(config, sort_keys=True)),
         episodes=experiment.scenarios.episodes,
-    log:
-        f"{RESULTS}/logs/write_pages.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/write_pages.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/write_pages.py"

@@ -2,7 +2,7 @@
 
 from syncr2 import jobs
 
-tables = ("synchrony", "performance", "pairs", "correlations", "partial", "quality")
+tables = ("synchrony", "directed", "performance", "pairs", "correlations", "partial", "quality")
 jobs.run(
     snakemake.log[0],
     snakemake.threads,

@@ -45,8 +45,8 @@ class Head:
 class Column:
     """A column of a table.
 
-    `note` is a second, smaller line of its heading. A cell of kind `value` may be broken anywhere (an address);
-    one of kind `prose` shows words in backticks as code.
+    `note` is a second, smaller line of its heading. A cell of kind `value` may be broken anywhere (an
+    address); one of kind `prose` shows words in backticks as code.
     """
 
     title: str

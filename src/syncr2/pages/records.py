@@ -115,9 +115,3 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 def models_used(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Every model as it was loaded, each distinct description once."""
     return distinct(model for record in records for model in record["settings"].get("models", {}).values())
-
-
-def samples_used(records: Sequence[Record]) -> str:
-    """Samples a pair and direction of the fitted maps, as text."""
-    numbers = distinct(record["settings"]["samples"] for record in records)
-    return " or ".join("as many as there are" if number is None else f"{number:,}" for number in numbers)

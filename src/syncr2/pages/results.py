@@ -27,6 +27,7 @@ PAIR = ["model_1", "model_2"]
 ALL = "all pairs"
 _NEEDED = {
     "synchrony": [*PAIR, "family", "condition", "sync_r2"],
+    "directed": ["condition", "n_train", "n_test"],
     "performance": [
         "judge",
         *PAIR,
@@ -48,8 +49,8 @@ class ResultTables:
 
     Attributes
     ----------
-    synchrony, performance, pairs, correlations, partial : DataFrame
-        synchrony.tsv, performance.tsv and the three files under statistics/.
+    synchrony, directed, performance, pairs, correlations, partial : DataFrame
+        synchrony.tsv, synchrony_directed.tsv, performance.tsv and the three files under statistics/.
 
     Raises
     ------
@@ -58,6 +59,7 @@ class ResultTables:
     """
 
     synchrony: pd.DataFrame
+    directed: pd.DataFrame
     performance: pd.DataFrame
     pairs: pd.DataFrame
     correlations: pd.DataFrame
@@ -73,7 +75,6 @@ def results_page(
     head: Head,
     tables: ResultTables,
     conditions: Mapping[str, str],
-    samples: str,
     downloads: Sequence[Download] = (),
 ) -> str:
     """The page as HTML.
@@ -84,8 +85,6 @@ def results_page(
     tables : ResultTables
     conditions : mapping
         Words for each condition, in the order of the columns.
-    samples : str
-        Samples a pair and direction, as they were used.
     downloads : sequence of Download
         The same tables as files.
     """
@@ -94,7 +93,7 @@ def results_page(
     return render(
         "results.html",
         head,
-        samples=samples,
+        samples=_samples(tables.directed, conditions),
         sync=_by_family(wide, conditions, tables.synchrony),
         changes=_changes(wide, conditions),
         correlations=_correlations(tables.correlations),
@@ -135,6 +134,17 @@ def _by_family(wide: pd.DataFrame, conditions: Mapping[str, str], synchrony: pd.
 def _mean_and_range(values: pd.Series) -> str:
     mean = fixed(values.mean())
     return mean if len(values) == 1 else f"{mean} ({fixed(values.min())} to {fixed(values.max())})"
+
+
+def _samples(directed: pd.DataFrame, conditions: Mapping[str, str]) -> Table:
+    """How many samples the maps of each condition had; a range where pairs and directions differ."""
+    rows = []
+    for column, words in (("n_train", "training"), ("n_test", "test")):
+        numbers = [directed.loc[directed["condition"] == name, column] for name in conditions]
+        spans = [dict.fromkeys((whole(values.min()), whole(values.max()))) for values in numbers]
+        rows.append((words, *(" to ".join(span) for span in spans)))
+    columns = [Column(words, "number") for words in conditions.values()]
+    return Table((Column("samples"), *columns), tuple(rows))
 
 
 def _changes(wide: pd.DataFrame, conditions: Mapping[str, str]) -> Table | None:

@@ -12,7 +12,6 @@ from syncr2.files import read_table, sha256_file, write_text
 from syncr2.pages.layout import download
 from syncr2.pages.parameters import Template
 from syncr2.pages.provenance import Origin
-from syncr2.pages.records import samples_used
 from syncr2.provenance import made_by
 from syncr2.scenarios import read_scenarios
 from syncr2.words import condition_words
@@ -22,6 +21,7 @@ N_SAMPLES = 2
 STAND_IN = "surface"
 MEANINGS = {
     "synchrony": "SyncR² by pair and condition",
+    "directed": "SyncR² and samples by direction",
     "performance": "social performance by judge and pair",
     "pairs": "SyncR², social performance and covariates by pair",
     "correlations": "correlations by family",
@@ -73,9 +73,8 @@ def write(
     conditions = {c.name: condition_words(c.name, c.lag) for c in experiment.synchrony.conditions}
     result_tables = pages.ResultTables(**{name: read[name] for name in MEANINGS if name != "quality"})
     downloads = [download(tables[name], meaning) for name, meaning in MEANINGS.items()]
-    samples = samples_used(trace.of_stage("r2"))
     made = {
-        "results": pages.results_page(head, result_tables, conditions, samples, downloads),
+        "results": pages.results_page(head, result_tables, conditions, downloads),
         "parameters": pages.parameters_page(
             head, experiment, config, configuration.schema(), _templates(experiment)
         ),
