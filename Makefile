@@ -7,10 +7,10 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs clean
+.PHONY: help venv demo test lint format docs bench-demo clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 venv: $(VENV)/.run  ## A .venv with pinned requirements and the package
 
@@ -34,7 +34,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run  ## The whole experiment on miniature models; ends with a report to open
-	$(BIN)/snakemake --cores $(CORES) --configfile demo.yaml --logger syncr2
+	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --configfile demo.yaml --logger syncr2
 	$(BIN)/snakemake --cores 1 --configfile demo.yaml --report results/demo/report.html --quiet
 	@echo "Open results/demo/report.html in a browser."
 
@@ -48,6 +48,9 @@ lint: $(VENV)/.dev  ## Style, types, and Snakemake's own checks
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m syncr2 docs --check
+
+bench-demo: $(VENV)/.run  ## Time and memory of the demo, into benchmarks/results
+	$(BIN)/python benchmarks/demo.py
 
 format: $(VENV)/.dev  ## Bring the code into its style
 	$(BIN)/ruff check --fix $(CHECKED)

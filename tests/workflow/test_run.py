@@ -116,7 +116,7 @@ def test_a_truncated_input_stops_its_job_alone(tiny, finished):
         assert run.error is not None
         log = (finished / "results/logs/judge_dialogues/surface/red--red/seed-0/shard-0.log").read_text()
         assert "shard-0.jsonl, line 4" in log
-        assert "Delete it and run again" in log
+        assert "run again" in log
         assert not judged.exists(), "no half-written judgement"
     finally:
         path.write_bytes(whole)

@@ -14,6 +14,9 @@ from syncr2.store import read_r2
 from syncr2.synchrony import ENDS
 from syncr2.words import condition_words
 
+# Four panels as high as a laptop's browser window: the report cannot scroll to the top of a higher figure.
+HEATMAP_STYLE = figures.Style(width=6.1)
+
 
 def heatmaps(
     r2: Mapping[str, str],
@@ -50,7 +53,7 @@ def heatmaps(
                 for name in by_source
             ]
         paths = output[OrderedPair(first, second).id]
-        _save(figures.r2_heatmaps(panels, watermark=notice), paths)
+        _save(figures.r2_heatmaps(panels, watermark=notice, style=HEATMAP_STYLE), paths)
 
 
 def _speaking_order(order: OrderedPair, direction: str) -> str:

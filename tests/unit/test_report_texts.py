@@ -1,0 +1,122 @@
+"""The report's first page and captions: rendered when all else is done, so they must not fail then."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from docutils.core import publish_parts
+
+from syncr2.config import REPOSITORY
+
+FOLDER = REPOSITORY / "workflow" / "report"
+NAMES = sorted(path.name for path in FOLDER.glob("*.rst"))
+HOSTILE = "A *b `c` __d__ |e| <script>alert(1)</script> \\ ``f"
+PARAMS = SimpleNamespace(lags={"interaction": 1, "lag3": 3}, episodes=36)
+
+
+def configuration(*overrides: str) -> dict[str, Any]:
+    """config.yaml, with the sections of other files over it."""
+    merged = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+    for name in overrides:
+        for key, value in yaml.safe_load((REPOSITORY / name).read_text(encoding="utf-8")).items():
+            merged[key] = {**merged[key], **value} if isinstance(value, dict) else value
+    return merged
+
+
+def html(name: str, config: dict[str, Any], pages: bool = True) -> str:
+    """One text as Snakemake makes it: Jinja without escaping, then docutils, whose warnings are errors."""
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    names = ("results", "dialogues", "parameters", "provenance") if pages else ()
+    files = [
+        SimpleNamespace(
+            target=f"{page}.html", path=Path(f"a b/{page}.html"), job=SimpleNamespace(params=PARAMS)
+        )
+        for page in names
+    ]
+    rst = environment.from_string((FOLDER / name).read_text(encoding="utf-8")).render(
+        snakemake=SimpleNamespace(config=config, params=PARAMS), files=files, categories={}
+    )
+    return publish_parts(rst, writer_name="html", settings_overrides={"halt_level": 2})["html_body"]
+
+
+def text(rendered: str) -> str:
+    """What a reader sees."""
+    without_style = re.sub(r"<style>.*?</style>", "", rendered, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", without_style).split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("files", [(), ("demo.yaml",)])
+def test_every_text_renders_for_the_published_experiment_and_the_demo(
+    name: str, files: tuple[str, ...]
+) -> None:
+    assert len(text(html(name, configuration(*files)))) > 80
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_free_text_of_the_configuration_stays_text(name: str) -> None:
+    config = configuration("demo.yaml")
+    config["report"] = {"title": HOSTILE, "notice": HOSTILE}
+    assert "<script" not in html(name, config)
+
+
+def test_the_notice_follows_the_title_and_is_gone_without_one() -> None:
+    config = configuration("demo.yaml")
+    title, notice = config["report"]["title"], config["report"]["notice"]
+    assert text(html("overview.rst", config)).startswith(f"{title} {notice} ")
+    config["report"]["notice"] = None
+    assert notice not in html("overview.rst", config)
+    config["report"]["notice"] = HOSTILE
+    shown = text(html("overview.rst", config)).replace("&lt;", "<").replace("&gt;", ">")
+    assert shown.startswith(f"{title} {HOSTILE} ")
+
+
+@pytest.mark.parametrize("name", ["conditions.rst", "heatmap.rst", "lags.rst", "layers.rst", "groups.rst"])
+def test_captions_begin_with_the_notice_and_print_parameters(name: str) -> None:
+    config = configuration("demo.yaml")
+    config["synchrony"]["penalty"] = 0.625
+    shown = text(html(name, config))
+    assert shown.startswith(config["report"]["notice"])
+    assert "0.625" in shown
+
+
+def test_the_overview_says_what_was_run() -> None:
+    config = configuration()
+    shown = text(html("overview.rst", config))
+    assert "6 models: mistral-7b-v0.1, mistral-7b-v0.2, mistral-7b-v0.3 ( mistral ); llama-2-7b" in shown
+    assert "21 pairs" in shown
+    assert "seeds 0, 1, 2; up to 16 turns of up to 300 tokens, temperature 0.7" in shown
+    assert "6500 samples" in shown
+    assert "judge gpt-oss-120b (openai/gpt-oss-120b)" in shown
+    config["pairs"] = [["llama-2-7b", "llama-3-8b"]]
+    assert "1 pair, in" in text(html("overview.rst", config))
+
+
+def test_links_of_the_overview_open_the_pages() -> None:
+    links = re.findall(r'href="(javascript:[^"]+)"', html("overview.rst", configuration()))
+    assert [re.search(r"a%20b/(\w+)\.html", link).group(1) for link in links] == [  # type: ignore[union-attr]
+        "results",
+        "dialogues",
+        "parameters",
+        "provenance",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["overview.rst", "performance.rst", "page_results.rst", "page_dialogues.rst"]
+)
+def test_the_stand_in_is_said_if_and_only_if_it_was_used(name: str) -> None:
+    real = configuration("demo.yaml")
+    real["judges"] = configuration()["judges"]
+    assert "stand-in" not in html(name, real)
+    both = copy.deepcopy(real)
+    both["judges"].append({"name": "counter", "engine": "surface"})
+    shown = text(html(name, both))
+    assert re.search(r"judge .?(&quot;)?counter.*rule-based stand-in", shown)
