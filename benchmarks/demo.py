@@ -1,7 +1,8 @@
-"""Time and memory of the whole demo on this machine: `make bench-demo` writes benchmarks/results/demo.{json,md}.
+"""Time and memory of the whole demo on this machine: `make bench-demo`.
 
-Runs the demo from nothing into a folder of its own, and samples the memory of Snakemake and everything below it four times
-a second (proportional set size: a page shared by n processes counts 1/n in each).
+Writes benchmarks/results/demo.{json,md}. Runs the demo from nothing into a folder of its own, and samples the
+memory of Snakemake and everything below
+it four times a second (proportional set size: a page shared by n processes counts 1/n in each).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import psutil
+
 from syncr2.provenance import code_version, library_versions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -71,7 +73,9 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
 def main() -> None:
@@ -81,11 +85,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="syncr2-demo-") as folder:
         here = ["--scheduler", "greedy", "--config", f"results={folder}/demo", "--logger", "syncr2"]
         run, memory = watched([*snakemake, *here])
-        report, _ = watched([*snakemake, "--config", f"results={folder}/demo", "--report", f"{folder}/demo/report.html"])
-        disk = int(subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout.split()[0])
+        report, _ = watched(
+            [*snakemake, "--config", f"results={folder}/demo", "--report", f"{folder}/demo/report.html"]
+        )
+        disk = int(
+            subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout.split()[
+                0
+            ]
+        )
         rules = by_rule(Path(folder) / "demo" / "benchmarks")
     measured = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 1e9, 1)},
+        "machine": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        },
         "code": code_version(),
         "libraries": library_versions(),
         "cores_used": cores,
@@ -108,10 +122,12 @@ def as_text(measured: dict) -> str:
         [
             "# The demo, measured",
             "",
-            f"`make bench-demo`, on {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB of memory, "
+            f"`make bench-demo`, on {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['memory_gb']} GB of memory, "
             f"at commit {str(code['commit'])[:10]}.",
             "",
-            f"- run: {measured['run_seconds'] / 60:.1f} minutes on {measured['cores_used']} cores, after installation",
+            f"- run: {measured['run_seconds'] / 60:.1f} minutes on {measured['cores_used']} cores, "
+            "after installation",
             f"- report: {measured['report_seconds']:.0f} s more",
             f"- peak memory of all processes: {measured['peak_memory_mb'] / 1000:.1f} GB",
             f"- disk: {measured['disk_mb']:.0f} MB",

@@ -2,8 +2,8 @@
 
 What other tools call::
 
-    syncr2.layer_r2(source, target, train, test, penalty=0.1)   R² of the ridge map between every pair of layers
-    syncr2.directed_sync(r2)                                    SyncR² of one direction
+    syncr2.layer_r2(source, target, train, test, penalty=0.1)   R² of the ridge map between every pair of
+    layers syncr2.directed_sync(r2)                                    SyncR² of one direction
     syncr2.paper_split(samples_per_episode, n_samples, seed)    the published split by episode
     syncr2.open_states(paths)                                   states of a run, read a layer at a time
     syncr2.statistics.correlations(pairs)                       SyncR² with social performance, by family

@@ -113,8 +113,8 @@ def check_contexts(
                 f"Model {encoder.model_name}, agent {agent}: the opening prompt of episode {longest} has "
                 f"{lengths[longest]} tokens; with dialogue.max_new_tokens = {room} that is "
                 f"{lengths[longest] + room}, but the model takes {context} ({len(too_long)} of "
-                f"{len(episodes)} episodes are too long). Shorten the prompt templates, lower max_new_tokens or "
-                "take the model out."
+                f"{len(episodes)} episodes are too long). Shorten the prompt templates, lower max_new_tokens "
+                "or take the model out."
             )
 
 

@@ -45,9 +45,9 @@ def quality_table(dialogues: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `n_dialogues`, `mean_turns`, `tokens_per_turn`, `longest_prompt`; `share_…` of turns that are empty, cut off at the
-        token limit, a repetition of an earlier utterance or spoken as the partner; `stop_…`, the share of dialogues that
-        ended for each reason.
+        `n_dialogues`, `mean_turns`, `tokens_per_turn`, `longest_prompt`; `share_…` of turns that are empty,
+        cut off at the token limit, a repetition of an earlier utterance or spoken as the partner; `stop_…`,
+        the share of dialogues that ended for each reason.
     """
     rows = []
     for (agent1, agent2), part in dialogues.groupby(["agent1", "agent2"], sort=False):

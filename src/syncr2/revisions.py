@@ -1,7 +1,8 @@
 """One number a stage, raised by hand when the stage's results change.
 
-Snakemake sees changes of scripts, inputs and params, but not of the package. Each rule takes its stage's number as a param,
-so raising it makes that stage and what follows run again, and a comment in the package makes nothing run again.
+Snakemake sees changes of scripts, inputs and params, but not of the package. Each rule takes its stage's
+number as a param, so raising it makes that stage and what follows run again, and a comment in the package
+makes nothing run again.
 """
 
 from __future__ import annotations

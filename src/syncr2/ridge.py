@@ -1,17 +1,20 @@
 """Affine maps between layers: ridge regression with an unpenalised intercept, and its test R².
 
-For a source layer with training rows X (centred on their mean) and a target layer with training rows Y, the map is
+For a source layer with training rows X (centred on their mean) and a target layer with training rows Y, the
+map is
 
     W, b = argmin  Σᵢ ‖yᵢ − W xᵢ − b‖² + λ ‖W‖²_F
 
-Its prediction of the test rows is linear in Y: ŷ_te = ȳ_tr + S (Y_tr − ȳ_tr), with a *smoother* S (test × train) that
-depends on the source layer only. With Z the target rows, centred on the training mean and divided column by column by the
-root of (d · test sum of squares), the mean over target dimensions of the test R² is therefore
+Its prediction of the test rows is linear in Y: ŷ_te = ȳ_tr + S (Y_tr − ȳ_tr), with a *smoother* S (test ×
+train) that depends on the source layer only. With Z the target rows, centred on the training mean and divided
+column by column by the root of (d · test sum of squares), the mean over target dimensions of the test R² is
+therefore
 
     R² = v − ‖Z_te − S Z_tr‖²_F = v − [ ‖Z_te‖² − 2 ⟨S, Z_te Z_trᵀ⟩ + ⟨Sᵀ S, Z_tr Z_trᵀ⟩ ]
 
-where v is the share of target dimensions that vary over the test rows (1 unless some are constant). So one factorisation a
-source layer and one kernel a target layer give the whole matrix; a pair of layers costs two inner products.
+where v is the share of target dimensions that vary over the test rows (1 unless some are constant). So one
+factorisation a source layer and one kernel a target layer give the whole matrix; a pair of layers costs two
+inner products.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ MEMORY_LIMIT = 6 * 2**30
 
 
 class Layers(Protocol):
-    """A stack of layers, `(n_layers, n_samples, d)`, read one layer at a time: an array, or states on disk."""
+    """A stack of layers, (n_layers, n_samples, d), read one layer at a time: an array, or states on disk."""
 
     def __len__(self) -> int: ...
 
@@ -72,8 +75,8 @@ def layer_r2(
     Returns
     -------
     ndarray, shape (n_source_layers, n_target_layers), float64
-        R² on the test rows, at most 1, the uniform mean over target dimensions. A target dimension that is constant over
-        the test rows has no variance to explain and counts as 0.
+        R² on the test rows, at most 1, the uniform mean over target dimensions. A target dimension that is
+        constant over the test rows has no variance to explain and counts as 0.
 
     Raises
     ------
@@ -82,8 +85,8 @@ def layer_r2(
 
     Notes
     -----
-    Computed in float64 whatever the type of the states: with the outlier dimensions of real models, float32 normal
-    equations are off by 1e-4 and more.
+    Computed in float64 whatever the type of the states: with the outlier dimensions of real models, float32
+    normal equations are off by 1e-4 and more.
     """
     train, test = _rows(train, "train", source, target), _rows(test, "test", source, target)
     if not penalty > 0:
@@ -98,7 +101,9 @@ def layer_r2(
         for m in range(len(target)):
             kernels = _target_kernels(_layer(target, m, "target"), train, test)
             for layer, weights, gram in zip(layers, smoothers, grams, strict=True):
-                unexplained = kernels.test_norm - 2 * np.vdot(weights, kernels.cross) + np.vdot(gram, kernels.train)
+                unexplained = (
+                    kernels.test_norm - 2 * np.vdot(weights, kernels.cross) + np.vdot(gram, kernels.train)
+                )
                 r2[layer, m] = kernels.varying - unexplained
     return r2
 
@@ -164,7 +169,8 @@ def _factor(system: Matrix, penalty: float) -> tuple[Matrix, bool]:
         return linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
     except linalg.LinAlgError:
         raise SyncR2Error(
-            f"The ridge system is singular in float64 at penalty {penalty}: the states' scale is too large for it. "
+            f"The ridge system is singular in float64 at penalty {penalty}: the states' scale is too large "
+            "for it. "
             "Set a larger synchrony.penalty."
         ) from None
 
@@ -176,11 +182,13 @@ def _target_kernels(values: Matrix, train: Rows, test: Rows) -> _Target:
     scale = np.zeros_like(spread)
     scale[varies] = 1 / np.sqrt(len(spread) * spread[varies])
     z_train, z_test = centred[train] * scale, centred[test] * scale
-    return _Target(float(varies.mean()), float(np.vdot(z_test, z_test)), z_test @ z_train.T, z_train @ z_train.T)
+    return _Target(
+        float(varies.mean()), float(np.vdot(z_test, z_test)), z_test @ z_train.T, z_train @ z_train.T
+    )
 
 
 def _sum_of_squares(values: Matrix) -> Matrix:
-    """About the mean, by column; exactly 0 where the column is constant (rounding of the mean must not fake variance)."""
+    """About the mean, by column; exactly 0 for a constant column, where rounding would fake variance."""
     squares = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
     squares[(values == values[0]).all(axis=0)] = 0.0
     return squares
@@ -205,14 +213,22 @@ def _layer(stack: Layers, layer: int, name: str) -> Matrix:
 def _rows(rows: ArrayLike, name: str, source: Layers, target: Layers) -> Rows:
     shapes = [np.shape(stack[0]) for stack in (source, target)]
     if any(len(shape) != 2 for shape in shapes):
-        raise SyncR2Error(f"Each layer must be (n_samples, d); source layers are {shapes[0]}, target layers {shapes[1]}.")
+        raise SyncR2Error(
+            f"Each layer must be (n_samples, d); source layers are {shapes[0]}, target layers {shapes[1]}."
+        )
     if shapes[0][0] != shapes[1][0]:
-        raise SyncR2Error(f"Source and target must have the same rows; found {shapes[0][0]} and {shapes[1][0]}.")
+        raise SyncR2Error(
+            f"Source and target must have the same rows; found {shapes[0][0]} and {shapes[1][0]}."
+        )
     index = np.asarray(rows)
     if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
-        raise SyncR2Error(f"`{name}` must be a list of row numbers, found shape {index.shape} of {index.dtype}.")
+        raise SyncR2Error(
+            f"`{name}` must be a list of row numbers, found shape {index.shape} of {index.dtype}."
+        )
     if len(index) < 2:
         raise SyncR2Error(f"`{name}` holds {len(index)} rows; at least 2 are needed.")
     if index.min() < 0 or index.max() >= shapes[0][0]:
-        raise SyncR2Error(f"`{name}` has rows {index.min()} to {index.max()}; allowed are 0 to {shapes[0][0] - 1}.")
+        raise SyncR2Error(
+            f"`{name}` has rows {index.min()} to {index.max()}; allowed are 0 to {shapes[0][0] - 1}."
+        )
     return index.astype(np.intp)

@@ -1,8 +1,8 @@
 """Which source state meets which target state, and which samples are training and which are test.
 
-A row is one state, named by (episode, generation seed, turn). A sample joins a source row with the partner's row `lag` turns
-later in the same dialogue. Splits run over whole episodes, all generation seeds together, so that no dialogue stands on
-both sides.
+A row is one state, named by (episode, generation seed, turn). A sample joins a source row with the partner's
+row `lag` turns later in the same dialogue. Splits run over whole episodes, all generation seeds together, so
+that no dialogue stands on both sides.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def join(source: Sequence[Row], target: Sequence[Row], lag: int, episode_order: 
     try:
         ordered = sorted(range(len(source)), key=lambda i: (position[source[i].episode_id], *source[i][1:]))
     except KeyError as error:
-        raise SyncR2Error(f"States name episode {error.args[0]}, which is not in the episode order.") from None
+        raise SyncR2Error(
+            f"States name episode {error.args[0]}, which is not in the episode order."
+        ) from None
     found = [(i, where.get(source[i]._replace(turn=source[i].turn + lag))) for i in ordered]
     kept = [(i, j, position[source[i].episode_id]) for i, j in found if j is not None]
     columns = np.array(kept, dtype=np.intp).reshape(-1, 3)
@@ -79,7 +81,7 @@ def join(source: Sequence[Row], target: Sequence[Row], lag: int, episode_order: 
 
 
 def paper_split(samples_per_episode: Sequence[int] | NDArray, n_samples: int, seed: int) -> Split:
-    """The published split: whole episodes drawn until 20 % of `n_samples` are test, then until 80 % are training.
+    """The published split: whole episodes, until 20 % of `n_samples` are test, then until 80 % are training.
 
     Parameters
     ----------
@@ -88,7 +90,8 @@ def paper_split(samples_per_episode: Sequence[int] | NDArray, n_samples: int, se
     n_samples : int
         The number of samples that the shares refer to. Both sets overshoot it by at most one episode.
     seed : int
-        Seed of the order in which episodes are drawn, `numpy.random.RandomState(seed).permutation(n_episodes)`.
+        Seed of the order in which episodes are drawn,
+        `numpy.random.RandomState(seed).permutation(n_episodes)`.
 
     Returns
     -------
@@ -108,7 +111,8 @@ def paper_split(samples_per_episode: Sequence[int] | NDArray, n_samples: int, se
     n_both = int(np.searchsorted(reached, before + TRAIN_SHARE * n_samples)) + 1
     if n_both > len(counts):
         raise SyncR2Error(
-            f"The split needs {n_samples} samples in whole episodes (20 % test, then 80 % training), but there are "
+            f"The split needs {n_samples} samples in whole episodes (20 % test, then 80 % training), but "
+            "there are "
             f"{counts.sum()} in {len(counts)} episodes. Lower synchrony.samples (at most about "
             f"{max_samples(counts)} here), set it to `auto`, or play more episodes or seeds."
         )
@@ -118,7 +122,8 @@ def paper_split(samples_per_episode: Sequence[int] | NDArray, n_samples: int, se
 def max_samples(samples_per_episode: Sequence[int] | NDArray) -> int:
     """A number of samples that `paper_split` can meet whatever the order in which episodes are drawn.
 
-    The test set overshoots its share by less than the largest episode, so leaving out that many is always enough.
+    The test set overshoots its share by less than the largest episode, so leaving out that many is always
+    enough.
     """
     counts = np.asarray(samples_per_episode)
     return max(0, int(counts.sum() - counts.max(initial=0)))

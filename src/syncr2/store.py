@@ -1,8 +1,8 @@
 """The HDF5 layout: the only module that knows dataset paths.
 
-A states file holds, for each of the two agents, `hidden` (layer, row, hidden size), layer-major because the maps read one
-layer at a time, and `rows`, a table with one entry a row. An R² file holds, for each direction, `r2` (split, source layer,
-target layer) and what is needed to check it.
+A states file holds, for each of the two agents, `hidden` (layer, row, hidden size), layer-major because the
+maps read one layer at a time, and `rows`, a table with one entry a row. An R² file holds, for each direction,
+`r2` (split, source layer, target layer) and what is needed to check it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class DirectionR2(NamedTuple):
     n_available : int
         Samples there were to draw from.
     groups : dict
-        `{column: {value: (r2, n_test)}}`, with r2 of shape (n_splits, n_source_layers): test R² within that group of
-        episodes at the target layer that is best over all test rows.
+        `{column: {value: (r2, n_test)}}`, with r2 of shape (n_splits, n_source_layers): test R² within that
+        group of episodes at the target layer that is best over all test rows.
     """
 
     r2: NDArray
@@ -98,7 +98,9 @@ def _reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
     with file:
         found = file.attrs.get("format")
         if found != file_format or not file.attrs.get("complete", False):
-            raise SyncR2Error(f"{path}: expected a finished file of format {file_format}, found {found}. {remedy}")
+            raise SyncR2Error(
+                f"{path}: expected a finished file of format {file_format}, found {found}. {remedy}"
+            )
         try:
             yield file
         except OSError as error:
@@ -117,12 +119,14 @@ def as_stored(hidden: NDArray, precision: str, rows: Sequence[StateRow]) -> NDAr
     bad = ~(np.abs(hidden) <= limit)
     if bad.any():
         layer, row, unit = (int(i[0]) for i in np.nonzero(bad))
-        where = f"layer {layer}, unit {unit}, episode {rows[row].episode_id}, seed {rows[row].seed}, turn {rows[row].turn}"
+        at = rows[row]
+        where = f"layer {layer}, unit {unit}, episode {at.episode_id}, seed {at.seed}, turn {at.turn}"
         value = hidden[layer, row, unit]
         if not np.isfinite(value):
             raise SyncR2Error(f"A hidden state is {value} ({where}). Try the model with dtype: float32.")
         raise SyncR2Error(
-            f"A hidden state of {value:.6g} ({where}) is beyond float16's {limit:.0f}. Set states.precision: float32."
+            f"A hidden state of {value:.6g} ({where}) is beyond float16's {limit:.0f}. "
+            "Set states.precision: float32."
         )
     return hidden.astype(precision)
 
@@ -142,7 +146,7 @@ def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: M
     with _writing(path, STATES_FORMAT, made_by) as file:
         for agent in AGENTS:
             hidden, rows = states[agent]
-            n_layers, n_rows, width = hidden.shape
+            _, n_rows, width = hidden.shape
             group = file.create_group(agent)
             chunks = (1, min(n_rows, CHUNK_ROWS), width) if n_rows else None
             group.create_dataset("hidden", data=hidden, chunks=chunks)
@@ -151,12 +155,17 @@ def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: M
 
 def _table(rows: Sequence[StateRow]) -> NDArray:
     text = h5py.string_dtype("utf-8")
-    dtype = [(name, text if name in ("episode_id", "environment_id") else np.int64) for name in StateRow._fields]
+    dtype = [
+        (name, text if name in ("episode_id", "environment_id") else np.int64) for name in StateRow._fields
+    ]
     return np.array([tuple(row) for row in rows], dtype=dtype)
 
 
 def _state_rows(table: h5py.Dataset) -> list[StateRow]:
-    return [StateRow(*(x.decode() if isinstance(x, bytes) else int(x) for x in row)) for row in table[()]]
+    return [
+        StateRow(episode.decode(), environment.decode(), *map(int, numbers))
+        for episode, environment, *numbers in table[()]
+    ]
 
 
 @dataclass(frozen=True)
@@ -206,7 +215,8 @@ def open_states(paths: str | Path | Sequence[str | Path]) -> dict[str, StackedSt
     Returns
     -------
     dict
-        `agent1` and `agent2`, each `StackedStates`: `states["agent1"][layer]` is an array (n_rows, hidden_size) and
+        `agent1` and `agent2`, each `StackedStates`: `states["agent1"][layer]` is an array
+        (n_rows, hidden_size) and
         `states["agent1"].rows` says which episode, seed and turn each row is.
 
     Raises
@@ -225,7 +235,8 @@ def open_states(paths: str | Path | Sequence[str | Path]) -> dict[str, StackedSt
                 n_layers, _, width = file[agent]["hidden"].shape
                 if shape.setdefault(agent, (n_layers, width)) != (n_layers, width):
                     raise SyncR2Error(
-                        f"{path}: {agent} has {n_layers} layers of {width}, the files before it {shape[agent]}: "
+                        f"{path}: {agent} has {n_layers} layers of {width}, the files before it "
+                        f"{shape[agent]}: "
                         "they are not of one model."
                     )
                 rows[agent] += _state_rows(file[agent]["rows"])
@@ -268,7 +279,11 @@ def read_r2(path: str | Path) -> dict[str, DirectionR2]:
                 for column, parts in group.get("groups", {}).items()
             }
             found[name] = DirectionR2(
-                group["r2"][()], group["n_train"][()], group["n_test"][()], int(group.attrs["n_available"]), groups
+                group["r2"][()],
+                group["n_train"][()],
+                group["n_test"][()],
+                int(group.attrs["n_available"]),
+                groups,
             )
     return found
 

@@ -1,7 +1,7 @@
 """R² matrices of a pair of agents, and SyncR².
 
-    directed(A→B) = mean over source layers l of max(0, max over target layers m of R²(l, m))
-    SyncR²(A, B)  = mean of the directed values, over both directions and both speaking orders
+directed(A→B) = mean over source layers l of max(0, max over target layers m of R²(l, m))
+SyncR²(A, B)  = mean of the directed values, over both directions and both speaking orders
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def directed_sync(r2: ArrayLike) -> float:
     Returns
     -------
     float
-        The best target layer's R² of each source layer, negative ones set to 0, averaged over source layers; 0 to 1.
+        The best target layer's R² of each source layer, negative ones set to 0, averaged over source layers;
+        0 to 1.
 
     Raises
     ------
@@ -91,8 +92,8 @@ def condition_r2(
     condition : Condition
         Its lag says which target row meets which source row.
     n_samples : int or None
-        For the split, see `samples.paper_split`; None for as many as each direction can meet, so that every condition uses
-        (nearly) all episodes.
+        For the split, see `samples.paper_split`; None for as many as each direction can meet, so that every
+        condition uses (nearly) all episodes.
     split_seeds : sequence of int
     penalty : float
     groups : mapping
@@ -131,7 +132,9 @@ def _direction_r2(
     splits = [samples.sample_rows(joined, samples.paper_split(counts, n_drawn, seed)) for seed in split_seeds]
     r2 = np.stack([ridge.layer_r2(x, y, train, test, penalty) for train, test in splits])
     best = r2.mean(axis=0).argmax(axis=1)
-    labels = {column: np.array([of[episode] for episode in order])[joined.episode] for column, of in groups.items()}
+    labels = {
+        column: np.array([of[episode] for episode in order])[joined.episode] for column, of in groups.items()
+    }
     return DirectionR2(
         r2=r2,
         n_train=np.array([len(train) for train, _ in splits]),
@@ -146,8 +149,10 @@ def _all_samples(counts: NDArray[np.intp], lag: int) -> int:
     most = samples.max_samples(counts)
     if most < LEAST_SAMPLES:
         raise SyncR2Error(
-            f"At lag {lag} there are {counts.sum()} samples in {np.count_nonzero(counts)} episodes; a split needs room for at "
-            f"least {LEAST_SAMPLES} beside the largest episode. The dialogues are too few or end too early: play more "
+            f"At lag {lag} there are {counts.sum()} samples in {np.count_nonzero(counts)} episodes; a split "
+            "needs room for at "
+            f"least {LEAST_SAMPLES} beside the largest episode. The dialogues are too few or end too early: "
+            "play more "
             "episodes or seeds, or take the lag off synchrony.lags."
         )
     return most

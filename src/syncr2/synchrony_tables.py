@@ -59,7 +59,13 @@ def tables(
 def _head(pair: OrderedPair, condition: str, direction: str) -> dict[str, str]:
     ends = ENDS[direction]
     source, target = getattr(pair, ends.source), getattr(pair, ends.target)
-    return {**pair._asdict(), "condition": condition, "direction": direction, "source": source, "target": target}
+    return {
+        **pair._asdict(),
+        "condition": condition,
+        "direction": direction,
+        "source": source,
+        "target": target,
+    }
 
 
 def _directed_row(result: DirectionR2) -> dict[str, Any]:
@@ -92,7 +98,10 @@ def _layer_rows(result: DirectionR2) -> list[dict[str, Any]]:
 
 
 def _pair_table(
-    directed: pd.DataFrame, pairs: Sequence[tuple[str, str]], conditions: Sequence[str], family: Mapping[str, str]
+    directed: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    conditions: Sequence[str],
+    family: Mapping[str, str],
 ) -> pd.DataFrame:
     rows = []
     for first, second in pairs:
@@ -126,7 +135,9 @@ def _group_table(
                 for order in ids.speaking_orders(first, second)
                 for result in measured[order, condition].values()
             ]
-            for column, value in sorted({(c, v) for result in results for c in result.groups for v in result.groups[c]}):
+            for column, value in sorted(
+                {(c, v) for result in results for c in result.groups for v in result.groups[c]}
+            ):
                 parts = [result.groups[column][value] for result in results if value in result.groups[column]]
                 rows.append(
                     {
@@ -145,7 +156,7 @@ def _group_table(
 
 
 def _group_sync(r2: np.ndarray, sizes: np.ndarray) -> float:
-    """Directed SyncR² within a group, over the splits that have at least two of its test rows; NaN without any."""
+    """Directed SyncR² within a group, over the splits with at least two of its test rows; NaN without any."""
     usable = sizes >= 2
     if not usable.any():
         return float("nan")

@@ -1,9 +1,10 @@
 """Jobs forked from one process that has imported torch and transformers already.
 
-Importing the two takes seconds, and a laptop run has hundreds of short jobs. With `resources.warm_start`, the Snakefile
-starts a server that imports them once; a job's script asks it to fork and run the stage function in the child. The child
-is an ordinary process of its own: it dies when the script that asked for it dies, and a script that finds no server does
-the work itself. Local runs only, for a cluster must account for a job's memory where the job is.
+Importing the two takes seconds, and a laptop run has hundreds of short jobs. With `resources.warm_start`, the
+Snakefile starts a server that imports them once; a job's script asks it to fork and run the stage function in
+the child. The child is an ordinary process of its own: it dies when the script that asked for it dies, and a
+script that finds no server does the work itself. Local runs only, for a cluster must account for a job's
+memory where the job is.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ PRELOADED = (
 
 
 def start() -> None:
-    """Start the server, if there is none yet, and leave its address in the environment, where jobs will find it.
+    """Start the server, if there is none yet, and leave its address in the environment, where jobs find it.
 
     The server ends when this process does, however that happens.
     """
@@ -91,8 +92,8 @@ def serve(address: Path, parent: int, preload: Sequence[str] = PRELOADED) -> Non
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
         server.listen(64)
-        # Jobs that ask meanwhile wait. Only imported: nothing is computed here, so that no pool of threads exists yet
-        # when a child is forked.
+        # Jobs that ask meanwhile wait. Only imported: nothing is computed here, so that no pool of threads
+        # exists yet when a child is forked.
         for module in preload:
             importlib.import_module(module)
         while os.getppid() == parent:

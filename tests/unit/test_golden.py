@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-import syncr2
 from shared import shared_folder
+
+import syncr2
 from syncr2.samples import Row, Samples, join, sample_rows
 
 GOLDEN = shared_folder("golden")
@@ -24,7 +25,7 @@ def golden():
 
 
 def joined(golden, condition: str) -> tuple[np.ndarray, np.ndarray, Samples]:
-    expected, arrays = golden
+    _, arrays = golden
     direction, lag = condition.split("/lag")
     source, target = ("1", "2") if direction == "A_forward" else ("2", "1")
     rows = {agent: [Row(str(e), s, t) for e, s, t in arrays[f"index{agent}"].tolist()] for agent in "12"}
@@ -50,8 +51,12 @@ def test_r2_and_directed_sync_are_the_published_ones(golden, condition):
     source, target, samples = joined(golden, condition)
     found = []
     for seed in expected["split_seeds"]:
-        split = syncr2.paper_split(samples.per_episode(len(arrays["episode_order"])), expected["sample_num"], seed)
+        split = syncr2.paper_split(
+            samples.per_episode(len(arrays["episode_order"])), expected["sample_num"], seed
+        )
         found.append(syncr2.layer_r2(source, target, *sample_rows(samples, split), penalty=expected["alpha"]))
     published = expected["conditions"][condition]
     np.testing.assert_allclose(found, published["r2"], rtol=0, atol=1e-5)
-    assert syncr2.directed_sync(np.mean(found, axis=0)) == pytest.approx(published["directed_sync_r2"], abs=1e-5)
+    assert syncr2.directed_sync(np.mean(found, axis=0)) == pytest.approx(
+        published["directed_sync_r2"], abs=1e-5
+    )

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from syncr2 import warm
 
 SERVER = """
@@ -58,7 +59,12 @@ def server(monkeypatch):
 
 
 def request(tmp_path: Path, function: str, **arguments: str) -> dict:
-    return {"log": str(tmp_path / "logs" / "job.log"), "threads": 3, "function": f"toy:{function}", "arguments": arguments}
+    return {
+        "log": str(tmp_path / "logs" / "job.log"),
+        "threads": 3,
+        "function": f"toy:{function}",
+        "arguments": arguments,
+    }
 
 
 @pytest.mark.parametrize("run", ["cold", "warm"])
@@ -85,8 +91,12 @@ def test_a_child_that_dies_is_a_failure_and_the_server_lives_on(tmp_path, server
 
 def test_a_child_dies_with_the_script_that_asked(tmp_path, server):
     asking = subprocess.Popen(
-        [sys.executable, "-c", "import json, sys; from syncr2 import warm; warm.call(json.loads(sys.argv[1]))",
-         json.dumps(request(tmp_path, "slow", path=str(tmp_path / "pid")))]
+        [
+            sys.executable,
+            "-c",
+            "import json, sys; from syncr2 import warm; warm.call(json.loads(sys.argv[1]))",
+            json.dumps(request(tmp_path, "slow", path=str(tmp_path / "pid"))),
+        ]
     )
     for _ in range(200):
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
@@ -108,8 +118,14 @@ def test_the_server_ends_with_its_parent():
     with tempfile.TemporaryDirectory() as folder:
         address = Path(folder) / "inner" / "socket"
         address.parent.mkdir()
-        starter = "import subprocess, sys, os, time; print(subprocess.Popen([sys.executable, '-c', sys.argv[1], sys.argv[2], str(os.getpid())]).pid, flush=True); time.sleep(3)"
-        found = subprocess.run([sys.executable, "-c", starter, SERVER, str(address)], capture_output=True, text=True, check=True)
+        starter = (
+            "import subprocess, sys, os, time; "
+            "process = subprocess.Popen([sys.executable, '-c', sys.argv[1], sys.argv[2], str(os.getpid())]); "
+            "print(process.pid, flush=True); time.sleep(3)"
+        )
+        found = subprocess.run(
+            [sys.executable, "-c", starter, SERVER, str(address)], capture_output=True, text=True, check=True
+        )
         for _ in range(100):
             if not address.parent.exists():
                 return

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+
 from syncr2 import layer_r2, ridge
 from syncr2.errors import SyncR2Error
 
@@ -22,8 +23,18 @@ def by_sklearn(source, target, train, test, penalty):
 
 def planted(rng, n=120, d_source=7, d_target=5, layers=(3, 2)):
     common = rng.standard_normal((n, 4))
-    source = np.stack([common @ rng.standard_normal((4, d_source)) + 0.5 * rng.standard_normal((n, d_source)) for _ in range(layers[0])])
-    target = np.stack([common @ rng.standard_normal((4, d_target)) + 0.5 * rng.standard_normal((n, d_target)) for _ in range(layers[1])])
+    source = np.stack(
+        [
+            common @ rng.standard_normal((4, d_source)) + 0.5 * rng.standard_normal((n, d_source))
+            for _ in range(layers[0])
+        ]
+    )
+    target = np.stack(
+        [
+            common @ rng.standard_normal((4, d_target)) + 0.5 * rng.standard_normal((n, d_target))
+            for _ in range(layers[1])
+        ]
+    )
     order = rng.permutation(n)
     return source, target, order[: int(0.8 * n)], order[int(0.8 * n) :]
 
@@ -51,7 +62,9 @@ def test_outlier_dimensions_keep_full_accuracy():
 def test_float16_states_are_computed_in_float64():
     source, target, train, test = planted(np.random.default_rng(2))
     half = source.astype(np.float16), target.astype(np.float16)
-    np.testing.assert_allclose(layer_r2(*half, train, test), by_sklearn(*half, train, test, 0.1), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        layer_r2(*half, train, test), by_sklearn(*half, train, test, 0.1), rtol=0, atol=1e-9
+    )
 
 
 def test_a_block_of_source_layers_at_a_time_gives_the_same_bits(monkeypatch):

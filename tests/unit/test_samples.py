@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from syncr2 import paper_split
 from syncr2.errors import SyncR2Error
 from syncr2.samples import Row, Split, join, max_samples, sample_rows
@@ -59,7 +60,9 @@ def test_split_holds_whole_episodes_and_the_shares():
         assert not set(train) & set(test)
         assert counts[test].sum() >= 120 > counts[test[:-1]].sum()
         assert counts[train].sum() >= 480 > counts[train[:-1]].sum()
-        assert [*test, *train] == np.random.RandomState(seed).permutation(200)[: len(test) + len(train)].tolist()
+        assert [*test, *train] == np.random.RandomState(seed).permutation(200)[
+            : len(test) + len(train)
+        ].tolist()
 
 
 def test_max_samples_always_fits_and_more_may_not():

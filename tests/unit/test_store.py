@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+
 from syncr2 import open_states
 from syncr2.errors import SyncR2Error
 from syncr2.store import AgentStates, StateRow, as_stored, read_made_by, write_states
@@ -16,7 +17,10 @@ def rows(n: int, seed: int = 0) -> list[StateRow]:
 
 def states(n: int, layers: int = 3, width: int = 4, seed: int = 0) -> dict[str, AgentStates]:
     hidden = np.random.default_rng(seed).standard_normal((layers, n, width)).astype(np.float16)
-    return {"agent1": AgentStates(hidden, rows(n, seed)), "agent2": AgentStates(hidden[:, : n - 1] * 2, rows(n - 1, seed))}
+    return {
+        "agent1": AgentStates(hidden, rows(n, seed)),
+        "agent2": AgentStates(hidden[:, : n - 1] * 2, rows(n - 1, seed)),
+    }
 
 
 def test_round_trip_over_files(tmp_path):
@@ -90,7 +94,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 def test_overflow_of_float16_is_refused_with_its_place():
     hidden = np.zeros((2, 4, 3), dtype=np.float32)
     hidden[1, 2, 0] = -70000
-    with pytest.raises(SyncR2Error, match=r"-70000 \(layer 1, unit 0, episode épisode-1, seed 0, turn 0\) .* float32"):
+    with pytest.raises(
+        SyncR2Error, match=r"-70000 \(layer 1, unit 0, episode épisode-1, seed 0, turn 0\) .* float32"
+    ):
         as_stored(hidden, "float16", rows(4))
     assert as_stored(hidden, "float32", rows(4))[1, 2, 0] == -70000
     hidden[1, 2, 0] = 65504

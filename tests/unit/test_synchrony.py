@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+
 from syncr2 import directed_sync, open_states, samples
 from syncr2.errors import SyncR2Error
 from syncr2.ids import Condition, OrderedPair
@@ -25,7 +26,7 @@ def test_directed_sync_by_hand():
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory):
-    """Both agents follow a shared signal that is new at each turn: agent 2's turn t+1 holds agent 1's turn t, not back."""
+    """A new signal at each turn: agent 2's turn t+1 holds that of agent 1's turn t, not the other way."""
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("states")
     paths = []
@@ -77,8 +78,12 @@ def test_equals_scikit_learn_from_the_files(states):
     (x_train, y_train), (x_test, y_test) = (np.array(part).T for part in rows)
     for layer in range(2):
         for m in range(3):
-            model = Ridge(alpha=0.1).fit(source[layer][x_train].astype(float), target[m][y_train].astype(float))
-            wanted = r2_score(target[m][y_test].astype(float), model.predict(source[layer][x_test].astype(float)))
+            model = Ridge(alpha=0.1).fit(
+                source[layer][x_train].astype(float), target[m][y_train].astype(float)
+            )
+            wanted = r2_score(
+                target[m][y_test].astype(float), model.predict(source[layer][x_test].astype(float))
+            )
             assert result["agent2_to_agent1"].r2[0, layer, m] == pytest.approx(wanted, abs=1e-9)
 
 
@@ -95,17 +100,28 @@ def test_automatic_sample_numbers_use_all_episodes_at_every_lag(states):
 
 def matrix(value: float, shape: tuple[int, int]) -> DirectionR2:
     r2 = np.full((2, *shape), value)
-    group = {"kind": {"x": (np.full((2, shape[0]), value), np.array([4, 6])), "y": (np.full((2, shape[0]), np.nan), np.array([1, 0]))}}
+    group = {
+        "kind": {
+            "x": (np.full((2, shape[0]), value), np.array([4, 6])),
+            "y": (np.full((2, shape[0]), np.nan), np.array([1, 0])),
+        }
+    }
     return DirectionR2(r2, np.array([80, 82]), np.array([20, 22]), 110, group)
 
 
 def test_tables_average_directions_and_speaking_orders(tmp_path):
     family = {"m": "f", "k": "g"}
-    values = {OrderedPair("m", "k"): (0.1, 0.3), OrderedPair("k", "m"): (0.5, -0.2), OrderedPair("m", "m"): (0.2, 0.4)}
+    values = {
+        OrderedPair("m", "k"): (0.1, 0.3),
+        OrderedPair("k", "m"): (0.5, -0.2),
+        OrderedPair("m", "m"): (0.2, 0.4),
+    }
     measured = {}
     for pair, (forth, back) in values.items():
         path = tmp_path / f"{pair.id}.h5"
-        write_r2(path, {"agent1_to_agent2": matrix(forth, (3, 2)), "agent2_to_agent1": matrix(back, (2, 3))}, {})
+        write_r2(
+            path, {"agent1_to_agent2": matrix(forth, (3, 2)), "agent2_to_agent1": matrix(back, (2, 3))}, {}
+        )
         measured[pair, "interaction"] = read_r2(path)
     made = tables(measured, [("m", "m"), ("m", "k")], ["interaction"], family)
     own, cross = made.pairs.to_dict("records")
@@ -117,7 +133,9 @@ def test_tables_average_directions_and_speaking_orders(tmp_path):
     back = made.directed.query("agent1 == 'k' and direction == 'agent2_to_agent1'").iloc[0]
     assert (back["source"], back["target"], back["sync_r2"], back["n_test"]) == ("m", "k", 0, 20)
     # The layer profile is not clipped.
-    assert made.layers.query("agent1 == 'k' and direction == 'agent2_to_agent1'")["best_r2"].tolist() == pytest.approx([-0.2] * 2)
+    assert made.layers.query("agent1 == 'k' and direction == 'agent2_to_agent1'")[
+        "best_r2"
+    ].tolist() == pytest.approx([-0.2] * 2)
     assert made.layers["relative_depth"].between(0, 1).all()
     seen = made.groups.query("model_1 == 'm' and model_2 == 'k' and value == 'x'").iloc[0]
     assert seen["sync_r2"] == pytest.approx((0.1 + 0.3 + 0.5 + 0) / 4)

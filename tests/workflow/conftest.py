@@ -58,7 +58,14 @@ class JobList(logging.Handler):
             self.run.jobs.append((record.rule_name, dict(record.wildcards or {})))
 
 
-def snakemake(config: Mapping[str, Any], folder: Path, *, dry: bool = False, cores: int = 2, targets: tuple[str, ...] = ()) -> Run:
+def snakemake(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    dry: bool = False,
+    cores: int = 2,
+    targets: tuple[str, ...] = (),
+) -> Run:
     """Call Snakemake in `folder` with this configuration in place of config.yaml."""
     run = Run()
     folder.mkdir(exist_ok=True)
@@ -67,7 +74,9 @@ def snakemake(config: Mapping[str, Any], folder: Path, *, dry: bool = False, cor
     handler = JobList(run)
     logger = logging.getLogger("snakemake.logging")
     try:
-        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=dry, enable_file_logging=False)) as api:
+        with SnakemakeApi(
+            OutputSettings(quiet={Quietness.ALL}, dryrun=dry, enable_file_logging=False)
+        ) as api:
             logger.addHandler(handler)
             workflow = api.workflow(
                 ResourceSettings(cores=cores),
@@ -79,7 +88,9 @@ def snakemake(config: Mapping[str, Any], folder: Path, *, dry: bool = False, cor
                 workdir=folder,
             )
             dag = workflow.dag(DAGSettings(targets=set(targets)))
-            dag.execute_workflow(executor="dryrun" if dry else "local", execution_settings=ExecutionSettings(lock=False))
+            dag.execute_workflow(
+                executor="dryrun" if dry else "local", execution_settings=ExecutionSettings(lock=False)
+            )
     except Exception as error:
         run.error = error
     finally:
@@ -132,7 +143,9 @@ def tiny() -> dict[str, Any]:
         scenarios__episodes=8,
         models=[
             miniature("red", 1, "warm"),
-            miniature("blue", 2, "cold", architecture="mistral", chat_format="mistral", layers=3, sliding_window=64),
+            miniature(
+                "blue", 2, "cold", architecture="mistral", chat_format="mistral", layers=3, sliding_window=64
+            ),
         ],
         seeds=[0],
         prompts=str(REPOSITORY / "resources" / "prompts"),

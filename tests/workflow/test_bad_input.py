@@ -15,9 +15,9 @@ def message(run) -> str:
 
 
 def log_of(folder, rule) -> str:
-    return "\n".join(path.read_text() for path in (folder / "results/logs").rglob(f"*{rule}*") if path.is_file()) + "\n".join(
-        path.read_text() for path in (folder / "results/logs" / rule).rglob("*.log")
-    )
+    return "\n".join(
+        path.read_text() for path in (folder / "results/logs").rglob(f"*{rule}*") if path.is_file()
+    ) + "\n".join(path.read_text() for path in (folder / "results/logs" / rule).rglob("*.log"))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,16 @@ def log_of(folder, rule) -> str:
         ({"synchrony__lags": [9]}, "9"),
         ({"synchrony__samples": 6500}, "6500"),
     ],
-    ids=["unknown key", "wrong type", "no such model", "duplicate model", "repeated seed", "even lag", "long lag", "samples"],
+    ids=[
+        "unknown key",
+        "wrong type",
+        "no such model",
+        "duplicate model",
+        "repeated seed",
+        "even lag",
+        "long lag",
+        "samples",
+    ],
 )
 def test_configuration_errors_come_before_any_job(tiny, tmp_path, changes, expected):
     run = snakemake(with_changes(tiny, **changes), tmp_path)
@@ -62,7 +71,9 @@ def test_a_dangling_id_stops_at_the_first_job(tiny, tmp_path):
 
 
 def test_an_unknown_column_to_group_by_stops_at_the_first_job(tiny, tmp_path):
-    run = snakemake(with_changes(tiny, synchrony__group_by=["stake"]), tmp_path, targets=("results/scenarios.json",))
+    run = snakemake(
+        with_changes(tiny, synchrony__group_by=["stake"]), tmp_path, targets=("results/scenarios.json",)
+    )
     assert run.error is not None
     assert "did you mean `stakes`" in log_of(tmp_path, "prepare_scenarios")
 
@@ -101,7 +112,11 @@ def test_a_state_beyond_float16_is_refused_and_float32_takes_it(tiny, finished, 
     weights = load_file(model / "model.safetensors")
     name = "model.layers.0.mlp.down_proj.weight"
     weights[name] = weights[name] * 1e6
-    save_file({key: value.to(torch.float32) for key, value in weights.items()}, model / "model.safetensors", {"format": "pt"})
+    save_file(
+        {key: value.to(torch.float32) for key, value in weights.items()},
+        model / "model.safetensors",
+        {"format": "pt"},
+    )
     loud = {"name": "red", "family": "warm", "path": str(model), "dtype": "float32", "gpus": 0}
     config = with_changes(tiny, models=[loud])
     states = "results/states/red--red/engaged/seed-0/shard-0.h5"

@@ -7,11 +7,20 @@ import yaml
 from conftest import REPOSITORY, miniature, published, snakemake, with_changes
 from snakemake.utils import update_config
 
-SEVENTH = {"name": "extra-7b", "family": "llama", "path": "owner/extra-7b", "covariates": {"ifeval": 0.5, "musr": 0.1}}
+SEVENTH = {
+    "name": "extra-7b",
+    "family": "llama",
+    "path": "owner/extra-7b",
+    "covariates": {"ifeval": 0.5, "musr": 0.1},
+}
 
 
 def planned(config, tmp_path, **changes):
-    everything = {"results": str(tmp_path / "results"), "prompts": str(REPOSITORY / "resources/prompts"), **changes}
+    everything = {
+        "results": str(tmp_path / "results"),
+        "prompts": str(REPOSITORY / "resources/prompts"),
+        **changes,
+    }
     run = snakemake(with_changes(config, **everything), tmp_path / "work", dry=True)
     assert run.error is None, run.error
     return run
@@ -95,9 +104,15 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
     [
         ({"synchrony__penalty": 1.0}, {"fit_layer_maps"}),
         ({"synchrony__lags": [3, 5]}, {"fit_layer_maps"}),
-        ({"judges": [{"name": "surface", "engine": "surface"}, {"name": "second", "engine": "surface"}]}, {"judge_dialogues"}),
+        (
+            {"judges": [{"name": "surface", "engine": "surface"}, {"name": "second", "engine": "surface"}]},
+            {"judge_dialogues"},
+        ),
         ({"states__bystander": "public"}, {"replay_states", "fit_layer_maps"}),
-        ({"dialogue__temperature": 0.5}, {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps"}),
+        (
+            {"dialogue__temperature": 0.5},
+            {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps"},
+        ),
         ({"dialogue__batch_size": 2, "states__batch_tokens": 999}, set()),
         ({"report__notice": "Another."}, set()),
     ],

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from conftest import snakemake
+
 from syncr2 import directed_sync, open_states
 from syncr2.files import read_jsonl, read_table
 from syncr2.store import read_made_by, read_r2
@@ -15,7 +16,11 @@ PAIRS = ["red--red", "red--blue", "blue--red", "blue--blue"]
 
 
 def dialogues(finished, pair):
-    return [r for shard in (0, 1) for r in read_jsonl(finished / f"results/dialogues/{pair}/seed-0/shard-{shard}.jsonl")]
+    return [
+        r
+        for shard in (0, 1)
+        for r in read_jsonl(finished / f"results/dialogues/{pair}/seed-0/shard-{shard}.jsonl")
+    ]
 
 
 def test_every_dialogue_is_there_once(finished):
@@ -29,18 +34,23 @@ def test_every_dialogue_is_there_once(finished):
 def test_states_are_those_of_the_prompts_that_were_answered(finished):
     """One prompt at a time through the model's own hooks, against the file."""
     import torch
+    from transformers import AutoModelForCausalLM
+
     from syncr2.dialogue import prompt_ids
     from syncr2.models import find_blocks
-    from transformers import AutoModelForCausalLM
 
     pair, agent = "red--blue", 2
     model = AutoModelForCausalLM.from_pretrained(finished / "results/models/blue", dtype=torch.float32)
-    states = open_states([finished / f"results/states/{pair}/engaged/seed-0/shard-{i}.h5" for i in (0, 1)])[f"agent{agent}"]
+    states = open_states([finished / f"results/states/{pair}/engaged/seed-0/shard-{i}.h5" for i in (0, 1)])[
+        f"agent{agent}"
+    ]
     rows = {row.key: i for i, row in enumerate(states.rows)}
     layers = np.stack([states[layer] for layer in range(len(states))])
     kept = {}
     for i, block in enumerate(find_blocks(model)):
-        block.register_forward_hook(lambda _, __, out, i=i: kept.update({i: (out[0] if isinstance(out, tuple) else out)[0, -1]}))
+        block.register_forward_hook(
+            lambda _, __, out, i=i: kept.update({i: (out[0] if isinstance(out, tuple) else out)[0, -1]})
+        )
     for record in dialogues(finished, pair)[:2]:
         for turn, ids in zip(record["turns"], prompt_ids(record), strict=True):
             if turn["agent"] == agent:
@@ -79,7 +89,11 @@ def test_tables_agree_with_the_files_below_them(finished):
     assert played["stakes"].isin(["low", "high"]).all(), "an environment's own field reaches the tables"
     assert played["social_performance"].notna().all()
     pairs = read_table(finished / "results/statistics/pairs.tsv")
-    assert list(zip(pairs["model_1"], pairs["model_2"], strict=True)) == [("red", "red"), ("red", "blue"), ("blue", "blue")]
+    assert list(zip(pairs["model_1"], pairs["model_2"], strict=True)) == [
+        ("red", "red"),
+        ("red", "blue"),
+        ("blue", "blue"),
+    ]
 
 
 def test_outputs_say_what_made_them(finished):
@@ -88,7 +102,10 @@ def test_outputs_say_what_made_them(finished):
     assert made_by["settings"]["reading"] == "passive"
     assert made_by["settings"]["models"]["red"]["path"] == "results/models/red"
     assert made_by["libraries"]["torch"].startswith("2.")
-    assert set(made_by["inputs"]) == {"results/scenarios.json", "results/dialogues/red--blue/seed-0/shard-0.jsonl"}
+    assert set(made_by["inputs"]) == {
+        "results/scenarios.json",
+        "results/dialogues/red--blue/seed-0/shard-0.jsonl",
+    }
 
 
 def test_figures_are_there_and_carry_the_notice(finished):

@@ -83,8 +83,14 @@ def play_shard(
         rule=StoppingRule(settings["max_turns"], settings["stale_after"]),
         sampling=sampling,
     )
-    described = {name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()}
-    record = made_by("dialogues", {**settings, "models": described, "template_sha256": templates.sha256("engaged")}, [scenarios])
+    described = {
+        name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()
+    }
+    record = made_by(
+        "dialogues",
+        {**settings, "models": described, "template_sha256": templates.sha256("engaged")},
+        [scenarios],
+    )
     dialogues = play(match, episodes, batch_size, lambda progress: _log(progress, len(episodes)))
     write_jsonl(output, ({**dialogue, "made_by": record} for dialogue in dialogues))
     logging.info("%d dialogues of %s, seed %d", len(episodes), pair, seed)

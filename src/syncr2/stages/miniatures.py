@@ -10,6 +10,6 @@ from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
 
 
 def build(spec: Mapping[str, Any], folder: str) -> None:
-    """Build one model folder; its tokenizer is trained on the project's own texts, whatever is played later."""
+    """Build one model folder; its tokenizer comes from the project's own texts, whatever is played later."""
     corpus = miniature_corpus(BUNDLED_SCENARIOS, REPOSITORY / "resources" / "prompts")
     build_miniature(folder, MiniatureSpec.from_dict(spec), corpus)

@@ -27,4 +27,7 @@ def _scores(judgements: Sequence[str]) -> Iterator[dict[str, Any]]:
     for path in judgements:
         for line in read_jsonl(path):
             score = dialogue_performance(line)
-            yield {**{key: line[key] for key in KEYS}, "social_performance": None if math.isnan(score) else score}
+            yield {
+                **{key: line[key] for key in KEYS},
+                "social_performance": None if math.isnan(score) else score,
+            }

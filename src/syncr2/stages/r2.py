@@ -39,7 +39,8 @@ def layer_maps(
     sources = targets if list(source) == list(engaged) else open_states(source)
     columns = {episode.id: episode.columns() for episode in read_scenarios(scenarios).episodes}
     groups = {
-        column: {episode: str(row[column]) for episode, row in columns.items()} for column in settings["group_by"]
+        column: {episode: str(row[column]) for episode, row in columns.items()}
+        for column in settings["group_by"]
     }
     directions = condition_r2(
         sources, targets, what, settings["samples"], settings["split_seeds"], settings["penalty"], groups

@@ -39,11 +39,15 @@ def check_columns(scenarios: ScenarioSet, group_by: Sequence[str]) -> None:
             close = difflib.get_close_matches(column, known, n=1)
             hint = f"did you mean `{close[0]}`? " if close else ""
             raise SyncR2Error(
-                f"synchrony.group_by: the episodes have no column `{column}`; {hint}They have: {', '.join(known)}."
+                f"synchrony.group_by: the episodes have no column `{column}`; {hint}"
+                f"They have: {', '.join(known)}."
             )
-        missing = [e.id for e, row in zip(scenarios.episodes, columns, strict=True) if row.get(column) is None]
+        missing = [
+            e.id for e, row in zip(scenarios.episodes, columns, strict=True) if row.get(column) is None
+        ]
         if missing:
             raise SyncR2Error(
-                f"synchrony.group_by: {len(missing)} of {len(columns)} episodes have no `{column}` (the first: "
+                f"synchrony.group_by: {len(missing)} of {len(columns)} episodes have no `{column}` "
+                "(the first: "
                 f"{missing[0]}). Fill it in for all, or take it off the list."
             )

@@ -66,7 +66,9 @@ def replay_shard(
             read = engaged_prompts(record)
         else:
             pair_encoders = (encoders[ordered.agent1], encoders[ordered.agent2])
-            read = passive_prompts(record, episode, pair_encoders, templates, settings["bystander"] == "private")
+            read = passive_prompts(
+                record, episode, pair_encoders, templates, settings["bystander"] == "private"
+            )
         for agent in AGENTS:
             asked[agent].append([])
         for turn, ids, row in zip(record["turns"], read, state_rows(record, read), strict=True):
@@ -84,7 +86,9 @@ def replay_shard(
         del model  # one model in memory at a time
 
     template = templates.sha256("bystander" if reading == "passive" else "engaged")
-    described = {name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()}
+    described = {
+        name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()
+    }
     record = made_by(
         "states",
         {**settings, "reading": reading, "models": described, "template_sha256": template},
@@ -107,7 +111,11 @@ def read_dialogues(path: str, episodes: Sequence[Episode]) -> list[dict[str, Any
         missing = [episode for episode in wanted if episode not in found]
         raise SyncR2Error(
             f"{path}: holds {len(found)} dialogues where the scenarios have {len(wanted)} episodes"
-            + (f" (missing: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''})" if missing else ", in another order")
+            + (
+                f" (missing: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''})"
+                if missing
+                else ", in another order"
+            )
             + ". Delete the file and run again: only its job is repeated."
         )
     return records

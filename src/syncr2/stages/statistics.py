@@ -21,9 +21,11 @@ def correlate(
     max_failure_rate: float,
     output: Mapping[str, str],
 ) -> None:
-    """Join both sides by pair and write the pairs, the correlations by family and overall, and the partial ones."""
+    """Join both sides by pair; write the pairs and their correlations, plain and partial."""
     measured = read_table(synchrony)
-    sync = measured.loc[measured["condition"] == INTERACTION.name, ["model_1", "model_2", "family", "sync_r2"]]
+    sync = measured.loc[
+        measured["condition"] == INTERACTION.name, ["model_1", "model_2", "family", "sync_r2"]
+    ]
     social = social_performance(read_table(performance), max_failure_rate)
     pairs = joined(sync, social)
     pairs = pair_covariates(pairs, covariates_by_model, covariates)
@@ -41,13 +43,16 @@ def joined(sync: pd.DataFrame, social: pd.DataFrame) -> pd.DataFrame:
         If a pair has one side only: a correlation over the pairs that happen to be complete would hide it.
     """
     keys = ["model_1", "model_2"]
-    pairs = sync.merge(social[[*keys, "social_performance"]], on=keys, how="outer", validate="one_to_one", indicator=True)
+    pairs = sync.merge(
+        social[[*keys, "social_performance"]], on=keys, how="outer", validate="one_to_one", indicator=True
+    )
     alone = pairs[pairs["_merge"] != "both"]
     if len(alone):
         row = alone.iloc[0]
         side = "SyncR² but no judgement" if row["_merge"] == "left_only" else "judgements but no SyncR²"
         raise SyncR2Error(
-            f"{len(alone)} of {len(pairs)} pairs have one side only; the first, {row['model_1']} and {row['model_2']}, has "
+            f"{len(alone)} of {len(pairs)} pairs have one side only; the first, {row['model_1']} and "
+            f"{row['model_2']}, has "
             f"{side}. Both tables must come from one run: run the workflow again."
         )
     # An outer join sorts; the order of the configuration is the one that readers know.
