@@ -19,14 +19,20 @@ except SyncR2Error as error:
 RESULTS = experiment.results.as_posix()
 PAIRS = [pair.id for pair in experiment.ordered_pairs]
 SHARDS = range(experiment.n_shards)
-CONDITIONS = {condition.name: condition for condition in experiment.synchrony.conditions}
-LAGS = {name: condition.lag for name, condition in CONDITIONS.items() if name != "passive"}
+CONDITIONS = {
+    condition.name: condition for condition in experiment.synchrony.conditions
+}
+LAGS = {
+    name: condition.lag for name, condition in CONDITIONS.items() if name != "passive"
+}
 
 SCENARIOS = f"{RESULTS}/scenarios.json"
 DIALOGUES = f"{RESULTS}/dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 STATES = f"{RESULTS}/states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.h5"
 R2 = f"{RESULTS}/r2/{{pair}}/{{condition}}.h5"
-JUDGEMENTS = f"{RESULTS}/judgements/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
+JUDGEMENTS = (
+    f"{RESULTS}/judgements/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
+)
 
 
 wildcard_constraints:
@@ -51,7 +57,10 @@ def shown(path):
 
 def pair_models(wildcards):
     """The models of a pair, each once."""
-    return [experiment.models[name] for name in dict.fromkeys(ids.OrderedPair.parse(wildcards.pair))]
+    return [
+        experiment.models[name]
+        for name in dict.fromkeys(ids.OrderedPair.parse(wildcards.pair))
+    ]
 
 
 def model_folder(name):
@@ -61,7 +70,9 @@ def model_folder(name):
 
 def miniatures_of(wildcards):
     """Folders of the pair's miniatures, which must be built first; real models need none."""
-    return [model_folder(model.name) for model in pair_models(wildcards) if model.miniature]
+    return [
+        model_folder(model.name) for model in pair_models(wildcards) if model.miniature
+    ]
 
 
 def model_sources(wildcards):
@@ -82,12 +93,18 @@ def template_sha256(name):
 
 def all_shards(pattern, **fixed):
     """Files of every seed and shard."""
-    return expand(pattern, seed=experiment.seeds, shard=SHARDS, allow_missing=True, **fixed)
+    return expand(
+        pattern, seed=experiment.seeds, shard=SHARDS, allow_missing=True, **fixed
+    )
 
 
 def source_states(wildcards):
     """The condition's source reading; targets are always engaged."""
-    return all_shards(STATES, pair=wildcards.pair, reading=CONDITIONS[wildcards.condition].source_reading)
+    return all_shards(
+        STATES,
+        pair=wildcards.pair,
+        reading=CONDITIONS[wildcards.condition].source_reading,
+    )
 
 
 def gpus_together(wildcards):
@@ -102,12 +119,16 @@ def gpus_one_by_one(wildcards):
 
 def memory_together(wildcards, attempt):
     """MB for both models, more at each retry."""
-    return attempt * int(1000 * sum(model.memory_gb for model in pair_models(wildcards)))
+    return attempt * int(
+        1000 * sum(model.memory_gb for model in pair_models(wildcards))
+    )
 
 
 def memory_one_by_one(wildcards, attempt):
     """MB for the larger model and one shard's states, more at each retry."""
-    return attempt * int(1000 * max(model.memory_gb for model in pair_models(wildcards)))
+    return attempt * int(
+        1000 * max(model.memory_gb for model in pair_models(wildcards))
+    )
 
 
 def model_runtime(wildcards, attempt):

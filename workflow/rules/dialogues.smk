@@ -6,21 +6,21 @@ rule play_dialogues:
         miniatures=miniatures_of,
     output:
         DIALOGUES,
-    params:
-        revision=REVISIONS["dialogues"],
-        models=model_sources,
-        settings=configuration.slice_of(experiment.dialogue, "device", "batch_size"),
-        template=template_sha256("engaged"),
     log:
         f"{RESULTS}/logs/play_dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/play_dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    conda:
+        "../../envs/transformers.yaml"
     threads: experiment.resources.threads
     resources:
         gpu=gpus_together,
         mem_mb=memory_together,
         runtime=model_runtime,
-    conda:
-        "../../envs/transformers.yaml"
+    params:
+        revision=REVISIONS["dialogues"],
+        models=model_sources,
+        settings=configuration.slice_of(experiment.dialogue, "device", "batch_size"),
+        template=template_sha256("engaged"),
     script:
         "../scripts/play_dialogues.py"

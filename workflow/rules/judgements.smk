@@ -10,21 +10,21 @@ rule judge_dialogues:
         dialogues=DIALOGUES,
     output:
         JUDGEMENTS,
+    log:
+        f"{RESULTS}/logs/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         revision=REVISIONS["judgements"],
         settings=lambda wildcards: asdict(experiment.judges[wildcards.judge]),
         template=template_sha256("judge"),
         shard_size=experiment.dialogue.shard_size,
-    log:
-        f"{RESULTS}/logs/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 120 * attempt,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/judge_dialogues.py"
 
@@ -35,19 +35,19 @@ rule summarise_performance:
         ALL_JUDGEMENTS,
     output:
         f"{RESULTS}/performance.tsv",
-    params:
-        revision=REVISIONS["performance"],
-        family=experiment.family,
     log:
         f"{RESULTS}/logs/summarise_performance.log",
     benchmark:
         f"{RESULTS}/benchmarks/summarise_performance.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        revision=REVISIONS["performance"],
+        family=experiment.family,
     script:
         "../scripts/summarise_performance.py"
 
@@ -60,17 +60,17 @@ rule describe_dialogues:
     output:
         dialogues=f"{RESULTS}/dialogues.tsv",
         quality=f"{RESULTS}/quality.tsv",
-    params:
-        revision=REVISIONS["performance"],
     log:
         f"{RESULTS}/logs/describe_dialogues.log",
     benchmark:
         f"{RESULTS}/benchmarks/describe_dialogues.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        revision=REVISIONS["performance"],
     script:
         "../scripts/describe_dialogues.py"

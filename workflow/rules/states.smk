@@ -7,24 +7,30 @@ rule replay_states:
         miniatures=miniatures_of,
     output:
         STATES,
-    params:
-        revision=REVISIONS["states"],
-        models=model_sources,
-        settings=lambda wildcards: {"precision": experiment.states.precision}
-        | ({"bystander": experiment.states.bystander} if wildcards.reading == "passive" else {}),
-        # The engaged prompts stand in the dialogues already.
-        template=lambda wildcards: template_sha256("bystander") if wildcards.reading == "passive" else None,
-        shard_size=experiment.dialogue.shard_size,
     log:
         f"{RESULTS}/logs/replay_states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/replay_states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.tsv"
+    conda:
+        "../../envs/transformers.yaml"
     threads: experiment.resources.threads
     resources:
         gpu=gpus_one_by_one,
         mem_mb=memory_one_by_one,
         runtime=model_runtime,
-    conda:
-        "../../envs/transformers.yaml"
+    params:
+        revision=REVISIONS["states"],
+        models=model_sources,
+        settings=lambda wildcards: {"precision": experiment.states.precision}
+        | (
+            {"bystander": experiment.states.bystander}
+            if wildcards.reading == "passive"
+            else {}
+        ),
+        # The engaged prompts stand in the dialogues already.
+        template=lambda wildcards: (
+            template_sha256("bystander") if wildcards.reading == "passive" else None
+        ),
+        shard_size=experiment.dialogue.shard_size,
     script:
         "../scripts/replay_states.py"

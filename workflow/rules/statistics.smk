@@ -8,20 +8,22 @@ rule correlate:
         pairs=f"{RESULTS}/statistics/pairs.tsv",
         correlations=f"{RESULTS}/statistics/correlations.tsv",
         partial=f"{RESULTS}/statistics/partial_correlations.tsv",
-    params:
-        revision=REVISIONS["statistics"],
-        covariates=experiment.covariates,
-        covariates_by_model={name: model.covariates for name, model in experiment.models.items()},
-        max_failure_rate=experiment.max_failure_rate,
     log:
         f"{RESULTS}/logs/correlate.log",
     benchmark:
         f"{RESULTS}/benchmarks/correlate.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        revision=REVISIONS["statistics"],
+        covariates=experiment.covariates,
+        covariates_by_model={
+            name: model.covariates for name, model in experiment.models.items()
+        },
+        max_failure_rate=experiment.max_failure_rate,
     script:
         "../scripts/correlate.py"

@@ -7,20 +7,20 @@ rule fit_layer_maps:
         source=source_states,
     output:
         R2,
-    params:
-        revision=REVISIONS["r2"],
-        condition=lambda wildcards: list(CONDITIONS[wildcards.condition]),
-        settings=configuration.slice_of(experiment.synchrony, "conditions"),
     log:
         f"{RESULTS}/logs/fit_layer_maps/{{pair}}/{{condition}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/fit_layer_maps/{{pair}}/{{condition}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: experiment.resources.threads
     resources:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        revision=REVISIONS["r2"],
+        condition=lambda wildcards: list(CONDITIONS[wildcards.condition]),
+        settings=configuration.slice_of(experiment.synchrony, "conditions"),
     script:
         "../scripts/fit_layer_maps.py"
 
@@ -34,21 +34,21 @@ rule summarise_synchrony:
         directed=f"{RESULTS}/synchrony_directed.tsv",
         layers=f"{RESULTS}/layer_profile.tsv",
         groups=f"{RESULTS}/synchrony_groups.tsv",
+    log:
+        f"{RESULTS}/logs/summarise_synchrony.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_synchrony.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         revision=REVISIONS["synchrony"],
         measured=expand("{pair}/{condition}", pair=PAIRS, condition=list(CONDITIONS)),
         pairs=experiment.pairs,
         conditions=list(CONDITIONS),
         family=experiment.family,
-    log:
-        f"{RESULTS}/logs/summarise_synchrony.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/summarise_synchrony.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/summarise_synchrony.py"
