@@ -44,7 +44,8 @@ def start() -> None:
 
     The server ends when this process does, however that happens.
     """
-    if Path(os.environ.get(ADDRESS_VARIABLE, "")).is_socket():
+    # macOS forbids much of what a forked process may want to do; there every job starts cold.
+    if sys.platform != "linux" or Path(os.environ.get(ADDRESS_VARIABLE, "")).is_socket():
         return
     address = Path(tempfile.mkdtemp(prefix="syncr2-warm-")) / "socket"
     # Not subprocess.Popen: its object would complain that nobody waits for the server.

@@ -46,7 +46,7 @@ wildcard_constraints:
 
 
 onstart:
-    if experiment.resources.warm_start:
+    if experiment.resources.warm_start and workflow.local_exec:
         warm.start()
 
 
