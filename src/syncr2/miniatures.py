@@ -118,7 +118,9 @@ def build_miniature(
         )
     tokenizer = _tokenizer(spec, texts, _chat_template(spec, Path(template_folder)))
     model = _model(spec, tokenizer, _output_scale(spec, tokenizer, texts))
-    with _replaced_folder(folder) as new, _no_progress_bar():
+    from syncr2.models import no_progress_bars
+
+    with _replaced_folder(folder) as new, no_progress_bars():
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
 
@@ -320,17 +322,3 @@ def _replaced_folder(folder: Path) -> Iterator[Path]:
         new.rename(folder)
     finally:
         shutil.rmtree(temporary)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Silence the bar that transformers shows while it saves; it would tear the workflow's progress lines."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

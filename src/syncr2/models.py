@@ -72,7 +72,7 @@ def load_model(source: ModelSource, device: str) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _no_progress_bars():
+    with no_progress_bars():
         # Weights as code could do anything on this machine; safetensors cannot.
         model = _load(
             source,
@@ -84,7 +84,7 @@ def load_model(source: ModelSource, device: str) -> PreTrainedModel:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """Keep transformers' bars out of the log, where each step would be a line."""
     from transformers.utils import logging
 

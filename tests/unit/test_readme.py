@@ -11,6 +11,7 @@ from shared import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
+NAMED_TARGETS = sorted(set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.MULTILINE)))
 TARGETS = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
 COMMANDS = re.findall(r"^    ((?:make|\.venv/bin/)\S*.*)$", README, re.MULTILINE)
 
@@ -63,7 +64,7 @@ def test_environments_have_the_pins_of_the_requirements(path):
         item["pip"] for item in yaml.safe_load(path.read_text())["dependencies"] if isinstance(item, dict)
     )
     for name, version in pins("\n".join(listed)).items():
-        assert required[name] == version, f"{name} in {path.name}"
+        assert required[name] == version, name
 
 
 def test_the_version_stands_everywhere():

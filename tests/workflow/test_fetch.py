@@ -1,4 +1,4 @@
-"""The rule that fetches the public episodes, against a real local HTTP server: right, wrong and cut-off bytes."""
+"""The rule that fetches the public episodes, against a real local HTTP server."""
 
 from __future__ import annotations
 
