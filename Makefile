@@ -15,8 +15,8 @@ help:  ## List the targets
 venv: $(VENV)/.run  ## A .venv with pinned requirements and the package
 
 $(VENV)/.python:
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "syncr2 needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1 || echo none). Install it (Debian: apt-get install python3.11 python3.11-venv) or say where: make PYTHON=/path/to/python3.11"; exit 1; }
+	@{ test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; } || \
+	  { echo "syncr2 needs Python 3.11 or newer; found $(or $(shell $(PYTHON) --version 2>/dev/null),none). Install it (Debian: apt-get install python3.11 python3.11-venv) or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing. Install it (Debian: apt-get install python3-venv)."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +34,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run  ## The whole experiment on miniature models; ends with a report to open
-	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --configfile demo.yaml --logger syncr2
+	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --rerun-incomplete --configfile demo.yaml --logger syncr2
 	$(BIN)/snakemake --cores 1 --configfile demo.yaml --report results/demo/report.html --quiet
 	@echo "Open results/demo/report.html in a browser."
 

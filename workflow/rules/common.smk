@@ -86,6 +86,15 @@ def model_sources(wildcards):
     return sources
 
 
+def chat_templates(wildcards):
+    """Bytes of the chat templates that replace a tokenizer's own: they decide what is read."""
+    return {
+        model.name: sha256_file(model.chat_template)
+        for model in pair_models(wildcards)
+        if model.chat_template
+    }
+
+
 def template_sha256(name):
     """A prompt template's bytes decide whether its stage runs again."""
     return sha256_file(experiment.prompts / f"{name}.jinja")

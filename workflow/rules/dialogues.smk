@@ -20,6 +20,7 @@ rule play_dialogues:
     params:
         revision=REVISIONS["dialogues"],
         models=model_sources,
+        chat_templates=chat_templates,
         settings=configuration.slice_of(experiment.dialogue, "device", "batch_size"),
         template=template_sha256("engaged"),
     script:

@@ -21,6 +21,7 @@ rule replay_states:
     params:
         revision=REVISIONS["states"],
         models=model_sources,
+        chat_templates=chat_templates,
         settings=lambda wildcards: {"precision": experiment.states.precision}
         | (
             {"bystander": experiment.states.bystander}
