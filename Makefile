@@ -16,7 +16,7 @@ venv: $(VENV)/.run  ## A .venv with pinned requirements and the package
 
 $(VENV)/.python:
 	@{ test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; } || \
-	  { echo "syncr2 needs Python 3.11 or newer; found $(or $(shell $(PYTHON) --version 2>/dev/null),none). Install it (Debian: apt-get install python3.11 python3.11-venv) or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	  { echo "syncr2 needs Python 3.11 or newer; found $(or $(if $(PYTHON),$(shell $(PYTHON) --version 2>/dev/null)),none). Install it (Debian: apt-get install python3.11 python3.11-venv) or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing. Install it (Debian: apt-get install python3-venv)."; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -87,7 +87,7 @@ def snakemake(
                 snakefile=REPOSITORY / "Snakefile",
                 workdir=folder,
             )
-            dag = workflow.dag(DAGSettings(targets=set(targets)))
+            dag = workflow.dag(DAGSettings(targets=set(targets), force_incomplete=True))
             dag.execute_workflow(
                 executor="dryrun" if dry else "local", execution_settings=ExecutionSettings(lock=False)
             )
