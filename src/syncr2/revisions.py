@@ -18,4 +18,5 @@ REVISIONS = {
     "performance": 1,
     "statistics": 1,
     "figures": 1,
+    "pages": 1,
 }

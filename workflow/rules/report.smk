@@ -124,7 +124,7 @@ rule write_pages:
         mem_mb=4000,
         runtime=30,
     params:
-        revision=REVISIONS["figures"],
+        revision=REVISIONS["pages"],
         # The page shows all of the configuration, so any change in it counts.
         config_sha256=config_sha256(),
         episodes=experiment.scenarios.episodes,

@@ -91,7 +91,7 @@ def write(
             n_dialogues=int(read["quality"]["n_dialogues"].sum()),
             n_turns=round((read["quality"]["n_dialogues"] * read["quality"]["mean_turns"]).sum()),
             tables={path: sha256_file(path) for path in (tables[name] for name in MEANINGS)},
-            writer=made_by("figures", {}),
+            writer=made_by("pages", {}),
         ),
         "dialogues": pages.dialogues_page(
             head,
