@@ -105,10 +105,10 @@ statistics: found nothing (null); allowed: section of keys. Leave the key out to
 statistics.max_failure_rate: found '2%' (a text); allowed: number from 0 to 1.
 
 {report: {title: 7}}
-report.title: found 7 (a whole number); allowed: text. Put a text in quotes.
+report.title: found 7 (a whole number); allowed: text without < and >. Put a text in quotes.
 
 {report: {title: no}}
-report.title: found false (a truth value); allowed: text. YAML reads yes, no, on and off as truth values.
+report.title: found false (a truth value); allowed: text without < and >. YAML reads yes, no, on and off as truth values.
 Put a text in quotes.
 
 {results: 'a/{b}'}
