@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("SYNCR2_SHARED", REPOSITORY.parent / "shared"))
 
 
-def shared_folder(name: str) -> Path | None:
-    """A folder of the shared material (SYNCR2_SHARED, or `shared` beside the checkout), or None."""
-    folder = Path(os.environ.get("SYNCR2_SHARED", REPOSITORY.parent / "shared")) / name
-    return folder if folder.is_dir() else None
+def missing(name: str) -> str:
+    """Why a test is skipped that needs a part of it."""
+    return f"no {name} in the shared folder beside the project; let SYNCR2_SHARED name a folder that has it"

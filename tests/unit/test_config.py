@@ -108,8 +108,8 @@ statistics.max_failure_rate: found '2%' (a text); allowed: number from 0 to 1.
 report.title: found 7 (a whole number); allowed: text without < and >. Put a text in quotes.
 
 {report: {title: no}}
-report.title: found false (a truth value); allowed: text without < and >. YAML reads yes, no, on and off as truth values.
-Put a text in quotes.
+report.title: found false (a truth value); allowed: text without < and >. YAML reads yes, no, on and off as
+truth values. Put a text in quotes.
 
 {results: 'a/{b}'}
 results: found 'a/{b}'; allowed: path without braces, which Snakemake would take for a wildcard.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from scipy import stats
+from shared import SHARED, missing
 
 from syncr2.errors import SyncR2Error
 from syncr2.figures import (
@@ -37,7 +36,6 @@ from syncr2.figures.performance import fit_line
 from syncr2.figures.profiles import mean_curve
 from syncr2.synchrony import directed_sync
 
-SHARED = Path(os.environ.get("SYNCR2_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CONDITIONS = ["interaction", "passive", "lag3", "lag5"]
 LAGS = {"interaction": 1, "lag3": 3, "lag5": 5}
 RELATIONSHIPS = ["stranger", "know_by_name", "acquaintance", "friend", "romantic", "family"]
@@ -57,7 +55,7 @@ def published() -> pd.DataFrame:
     """The pairs read off the published scatter plot."""
     path = SHARED / "paper" / "published_pairs.csv"
     if not path.is_file():
-        pytest.skip(f"needs {path}: set SYNCR2_SHARED to the folder that holds paper/published_pairs.csv")
+        pytest.skip(missing("paper/published_pairs.csv"))
     return pd.read_csv(path)
 
 

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from shared import shared_folder
+from shared import SHARED, missing
 
 import syncr2
 from syncr2.samples import Row, Samples, join, sample_rows
 
-GOLDEN = shared_folder("golden")
-pytestmark = pytest.mark.skipif(GOLDEN is None, reason="the golden files (../shared/golden) are not here")
+GOLDEN = SHARED / "golden"
+pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason=missing("golden"))
 
 CONDITIONS = [f"{direction}/lag{lag}" for direction in ("A_forward", "B_forward") for lag in (1, 3, 5)]
 

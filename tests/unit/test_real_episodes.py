@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from shared import REPOSITORY, SHARED, missing
 
 from syncr2.prompts import Prompts
 from syncr2.scenarios import (
@@ -23,8 +23,7 @@ from syncr2.scenarios import (
 )
 from syncr2.views import Agent, Person, agent_view, bystander_view, judge_view
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("SYNCR2_SHARED", REPOSITORY.parent / "shared")) / "data" / "sotopia"
+FOLDER = SHARED / "data" / "sotopia"
 SHA256 = {
     "envs.json": "4b2ae05caee05e10759d2f763f347211d48e06dce9450f43c43f38f129cffe8c",
     "agents.json": "9eed1272a9a0ebd0276465a20e4db3264321d6a308d99d99e4f9246a91f118cc",
@@ -39,10 +38,7 @@ KNOWN = {
     "romantic": {"name", "age", "gender", "pronouns", "occupation", "public_info", "personality"},
 }
 
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(),
-    reason=f"no published episodes in {FOLDER}; let SYNCR2_SHARED name the folder that holds data/sotopia",
-)
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=missing("data/sotopia"))
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from shared import SHARED, missing
 from sklearn.linear_model import LinearRegression
 
 from syncr2.errors import SyncR2Error
@@ -20,15 +18,13 @@ from syncr2.statistics import (
     partial_correlations,
 )
 
-SHARED = Path(os.environ.get("SYNCR2_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-
 
 @pytest.fixture
 def published() -> pd.DataFrame:
     """The pairs read off the published scatter plot."""
     path = SHARED / "paper" / "published_pairs.csv"
     if not path.is_file():
-        pytest.skip(f"needs {path}: set SYNCR2_SHARED to the folder that holds paper/published_pairs.csv")
+        pytest.skip(missing("paper/published_pairs.csv"))
     return pd.read_csv(path)
 
 
