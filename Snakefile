@@ -2,7 +2,7 @@
 #
 #   snakemake --cores 2 --configfile demo.yaml     the laptop-sized experiment
 #   snakemake --cores 8                            the published one, as config.yaml says
-#   snakemake --cores 8 --report                   its report, once the run is done
+#   snakemake --report results/report.html         its report, once the run is done
 #
 # Each file under workflow/rules is one stage, in the order of the data; what a stage does is in src/syncr2.
 from snakemake.utils import min_version

@@ -116,6 +116,10 @@ class ScenarioSet:
     origin: str
     sha256: dict[str, str] = field(hash=False)
 
+    def shard(self, shard: int, shard_size: int) -> tuple[Episode, ...]:
+        """The episodes that one job plays and one file holds."""
+        return self.episodes[shard * shard_size : (shard + 1) * shard_size]
+
 
 def rectangular(records: Iterable[Mapping[str, Scalar]], names: Mapping[str, str]) -> list[dict[str, Scalar]]:
     """Give all records the same fields, under the names of their columns.

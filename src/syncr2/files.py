@@ -119,6 +119,16 @@ def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
             lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def _read_text(path: str | Path) -> str:
+    """The text of one of our outputs, its line ends as they stand in the file."""
+    try:
+        return Path(path).read_bytes().decode()
+    except FileNotFoundError:
+        raise SyncR2Error(f"{path}: no such file.") from None
+    except UnicodeDecodeError as error:
+        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). {_AGAIN}") from None
+
+
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     """Read a JSON Lines file.
 
@@ -127,12 +137,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     SyncR2Error
         If a line is not a JSON object, or the last line has no line end (a file that was cut off).
     """
-    try:
-        text = Path(path).read_bytes().decode()
-    except FileNotFoundError:
-        raise SyncR2Error(f"{path}: no such file.") from None
-    except UnicodeDecodeError as error:
-        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). {_AGAIN}") from None
+    text = _read_text(path)
     records = []
     # Not splitlines(): it also breaks at U+2028 and its like, which may stand inside an utterance.
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
@@ -177,12 +182,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    try:
-        text = Path(path).read_bytes().decode()
-    except FileNotFoundError:
-        raise SyncR2Error(f"{path}: no such file.") from None
-    except UnicodeDecodeError as error:
-        raise SyncR2Error(f"{path}: not UTF-8 text ({error}). {_AGAIN}") from None
+    text = _read_text(path)
     if not text.endswith("\n"):
         raise SyncR2Error(f"{path}: the last line has no line end, so the file was cut off. {_AGAIN}")
     try:

@@ -98,5 +98,5 @@ def made_by(stage: str, settings: Mapping[str, Any], inputs: Sequence[str | Path
         "host": {"system": platform.system(), "machine": platform.machine()},
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(settings),
-        "inputs": {str(path): sha256_file(path) for path in inputs},
+        "inputs": {str(path): sha256_file(path) for path in dict.fromkeys(inputs)},
     }

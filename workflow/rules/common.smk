@@ -1,5 +1,4 @@
 # What every stage needs: the checked configuration, and where files are.
-import sys
 from dataclasses import asdict
 from pathlib import Path
 

@@ -56,8 +56,7 @@ def play_shard(
     """
     ordered = OrderedPair.parse(pair)
     sampling = Sampling(**{name: settings[name] for name in Sampling._fields})
-    size = settings["shard_size"]
-    episodes = read_scenarios(scenarios).episodes[shard * size : (shard + 1) * size]
+    episodes = read_scenarios(scenarios).shard(shard, settings["shard_size"])
     templates = Prompts(prompts)
     sources = {name: ModelSource.from_dict(models[name]) for name in ordered}
     encoders = {name: load_encoder(source) for name, source in sources.items()}

@@ -26,7 +26,7 @@ def judge(
 ) -> None:
     """Judge one shard; every dialogue leaves one line, whatever happened to it."""
     everything = read_scenarios(scenarios)
-    records = read_dialogues(dialogues, everything.episodes[shard * shard_size : (shard + 1) * shard_size])
+    records = read_dialogues(dialogues, everything.shard(shard, shard_size))
     templates = Prompts(prompts)
     judged = judge_shard(everything, records, templates, JudgeSettings.from_dict(settings))
     record = made_by(

@@ -51,7 +51,7 @@ def replay_shard(
         How it is computed, which does not change the states beyond rounding.
     """
     ordered = OrderedPair.parse(pair)
-    episodes = read_scenarios(scenarios).episodes[shard * shard_size : (shard + 1) * shard_size]
+    episodes = read_scenarios(scenarios).shard(shard, shard_size)
     records = read_dialogues(dialogues, episodes)
     sources = {name: ModelSource.from_dict(models[name]) for name in ordered}
     encoders = {name: load_encoder(source) for name, source in sources.items()}
