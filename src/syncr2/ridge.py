@@ -5,34 +5,39 @@ map is
 
     W, b = argmin  Σᵢ ‖yᵢ − W xᵢ − b‖² + λ ‖W‖²_F
 
-Its prediction of the test rows is linear in Y: ŷ_te = ȳ_tr + S (Y_tr − ȳ_tr), with a *smoother* S (test ×
-train) that depends on the source layer only. With Z the target rows, centred on the training mean and divided
-column by column by the root of (d · test sum of squares), the mean over target dimensions of the test R² is
-therefore
+Its prediction of the test rows is linear in Y, ŷ_te = H Y_tr, with a *smoother* H (test × train) that depends
+on the source layer only and whose rows sum to 1. With Z the target rows, divided column by column by the root
+of (d · test sum of squares), the mean over target dimensions of the test R² is therefore
 
-    R² = v − ‖Z_te − S Z_tr‖²_F = v − [ ‖Z_te‖² − 2 ⟨S, Z_te Z_trᵀ⟩ + ⟨Sᵀ S, Z_tr Z_trᵀ⟩ ]
+    R² = v − ‖Z_te − H Z_tr‖²_F = v − [ ‖Z_te‖² − 2 ⟨H, Z_te Z_trᵀ⟩ + ⟨Hᵀ H, Z_tr Z_trᵀ⟩ ]
 
-where v is the share of target dimensions that vary over the test rows (1 unless some are constant). So one
-factorisation a source layer and one kernel a target layer give the whole matrix; a pair of layers costs two
-inner products.
+where v is the share of target dimensions that vary over the test rows (1 unless some are constant). So a
+source layer costs one factorisation, a target layer one kernel, and a pair of layers two inner products. The
+factors of these products are in `syncr2.smoothers` (H) and `syncr2.kernels` (HᵀH and Z Zᵀ).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
 
+from syncr2.backends import backend
 from syncr2.errors import SyncR2Error
+from syncr2.kernels import Layout, TargetKernels, bounds, spread_of, unexplained, write_weights
+from syncr2.smoothers import SourceLayer
 
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# Bytes of kernels and smoothers kept at once; the rest is computed again a block of source layers at a time.
-MEMORY_LIMIT = 6 * 2**30
+# Number formats of the products over rows; systems are always solved in float64.
+PRECISIONS = {"float64": "float64", "mixed": "float32"}
+# Target layers whose kernels are held at once: enough to make matrix products of inner ones.
+TARGETS_AT_ONCE = 8
+# Room for one layer's rows, system and smoother while it is made, in flat vectors.
+WORKING = 8
 
 
 class Layers(Protocol):
@@ -43,21 +48,16 @@ class Layers(Protocol):
     def __getitem__(self, layer: int, /) -> NDArray: ...
 
 
-class _Target(NamedTuple):
-    """What the R² needs of one target layer."""
-
-    varying: float
-    test_norm: float
-    cross: Matrix
-    train: Matrix
-
-
 def layer_r2(
     source: Layers,
     target: Layers,
     train: ArrayLike,
     test: ArrayLike,
-    penalty: float = 0.1,
+    penalty: float | Sequence[float] = 0.1,
+    *,
+    device: str = "cpu",
+    precision: str = "float64",
+    memory_gb: float = 10.0,
 ) -> Matrix:
     """Test R² of the ridge map from every source layer to every target layer.
 
@@ -69,43 +69,58 @@ def layer_r2(
         States that are predicted; row i belongs to row i of `source`.
     train, test : array_like of int, shape (n_train,), (n_test,)
         Rows for fitting and for the score.
-    penalty : float, default 0.1
-        λ above; positive. Not divided by the number of samples, and not on the intercept.
+    penalty : float or sequence of float, default 0.1
+        λ above. Not divided by the number of samples, and not on the intercept. 0 is least squares, allowed
+        where it has one solution.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        Where it is computed; `auto` takes a GPU if there is one.
+    precision : {"float64", "mixed"}, default "float64"
+        `mixed` takes products over rows in float32, which is about 1e-6 off in R²; systems are always solved
+        in float64.
+    memory_gb : float, default 10
+        Bound on the arrays held at once. Below what all source layers need, they are taken in blocks, and the
+        target layers' kernels are computed again for each block.
 
     Returns
     -------
     ndarray, shape (n_source_layers, n_target_layers), float64
         R² on the test rows, at most 1, the uniform mean over target dimensions. A target dimension that is
-        constant over the test rows has no variance to explain and counts as 0.
+        constant over the test rows has no variance to explain and counts as 0. With a sequence of penalties,
+        one matrix each: (n_penalties, n_source_layers, n_target_layers).
 
     Raises
     ------
     SyncR2Error
-        If shapes or rows do not fit together, a value is not finite, or the penalty is not positive.
+        If shapes or rows do not fit together, a value is not finite, or a system is singular.
 
     Notes
     -----
-    Computed in float64 whatever the type of the states: with the outlier dimensions of real models, float32
-    normal equations are off by 1e-4 and more.
+    With the outlier dimensions of real models, float32 normal equations are off by 1e-4 and more; hence
+    float64.
     """
     train, test = _rows(train, "train", source, target), _rows(test, "test", source, target)
-    if not penalty > 0:
-        raise SyncR2Error(f"The ridge penalty must be positive, found {penalty}.")
-    r2 = np.empty((len(source), len(target)))
-    per_layer = 8 * len(train) * (len(train) + len(test))
-    block = max(1, int(MEMORY_LIMIT // per_layer))
-    for start in range(0, len(source), block):
-        layers = range(start, min(start + block, len(source)))
-        smoothers = [smoother(_layer(source, layer, "source"), train, test, penalty) for layer in layers]
-        grams = [weights.T @ weights for weights in smoothers]
-        for m in range(len(target)):
-            kernels = _target_kernels(_layer(target, m, "target"), train, test)
-            for layer, weights, gram in zip(layers, smoothers, grams, strict=True):
-                unexplained = (
-                    kernels.test_norm - 2 * np.vdot(weights, kernels.cross) + np.vdot(gram, kernels.train)
-                )
-                r2[layer, m] = kernels.varying - unexplained
-    return r2
+    penalties = check_penalties(penalty)
+    on, dtype = backend(device), product_type(precision)
+    rows, folds = np.concatenate([train, test]), bounds([len(train), len(test)])
+    layout = Layout({0: len(train)}, len(test))
+    at_once = max(1, _vectors_at_once(layout.size, dtype, memory_gb) // len(penalties))
+    r2 = np.empty((len(penalties), len(source), len(target)))
+    for block in _blocks(len(source), at_once):
+        weights = on.zeros((len(block), len(penalties), layout.size), dtype)
+        for i, layer in enumerate(block):
+            values = on.array(read_layer(source, layer, rows, "source"), "float64")
+            maps = SourceLayer(on, values, folds, dtype)
+            for j, smoother in enumerate(maps.smoothers([0], 1, penalties)):
+                write_weights(on, layout, smoother, dtype, weights[i, j])
+        flat = weights.reshape(-1, layout.size)
+        for some in _blocks(len(target), TARGETS_AT_ONCE):
+            kernels = TargetKernels(on, folds, 1, len(some), dtype)
+            for m in some:
+                kernels.add(on.array(read_layer(target, m, rows, "target"), "float64"))
+            found = kernels.varying - unexplained(on, layout, flat, kernels)
+            by_penalty = found.reshape(len(block), len(penalties), len(some)).swapaxes(0, 1)
+            r2[:, block.start : block.stop, some.start : some.stop] = by_penalty
+    return r2[0] if np.ndim(penalty) == 0 else r2
 
 
 def subset_r2(
@@ -116,12 +131,14 @@ def subset_r2(
     target_layers: Sequence[int],
     subsets: Sequence[NDArray[np.bool_]],
     penalty: float = 0.1,
+    *,
+    device: str = "cpu",
 ) -> Matrix:
     """Test R² of chosen layer pairs on subsets of the test rows, all from the same fit.
 
     Parameters
     ----------
-    source, target, train, test, penalty
+    source, target, train, test, penalty, device
         As for `layer_r2`.
     target_layers : sequence of int, length n_source_layers
         The target layer for each source layer.
@@ -134,80 +151,89 @@ def subset_r2(
         NaN for a subset of fewer than two rows.
     """
     train, test = _rows(train, "train", source, target), _rows(test, "test", source, target)
+    on, penalties = backend(device), check_penalties(penalty)
+    rows, folds = np.concatenate([train, test]), bounds([len(train), len(test)])
     r2 = np.full((len(subsets), len(source)), np.nan)
     for layer in range(len(source)):
-        weights = smoother(_layer(source, layer, "source"), train, test, penalty)
-        values = _layer(target, target_layers[layer], "target")
-        mean = values[train].mean(axis=0)
-        residual = values[test] - mean - weights @ (values[train] - mean)
+        values = on.array(read_layer(source, layer, rows, "source"), "float64")
+        (smoother,) = SourceLayer(on, values, folds, "float64").smoothers([0], 1, penalties)
+        y = on.array(read_layer(target, target_layers[layer], rows, "target"), "float64")
+        y -= y.mean(0)
+        y_test = y[len(train) :]
+        residual, seen = on.numpy(y_test - smoother[0] @ y[: len(train)]), on.numpy(y_test)
         for i, chosen in enumerate(subsets):
             if chosen.sum() >= 2:
-                r2[i, layer] = _mean_r2(values[test][chosen], residual[chosen])
+                r2[i, layer] = mean_r2(seen[chosen], residual[chosen])
     return r2
 
 
-def smoother(source: Matrix, train: Rows, test: Rows, penalty: float) -> Matrix:
-    """The matrix S, (n_test, n_train), that turns centred training targets into centred test predictions.
+def mean_r2(values: Matrix, residual: Matrix) -> float:
+    """R² from residuals, by column about the mean, then the uniform mean; a constant column counts as 0.
 
-    One Cholesky factorisation, of the smaller of the two systems: d × d (primal) or n_train × n_train (dual).
+    Parameters
+    ----------
+    values, residual : ndarray, shape (n_samples, d)
     """
-    mean = source[train].mean(axis=0)
-    x_train, x_test = source[train] - mean, source[test] - mean
-    n_train, width = x_train.shape
-    if width <= n_train:
-        system = x_train.T @ x_train
-        factor = _factor(system, penalty)
-        return linalg.cho_solve(factor, x_test.T, check_finite=False).T @ x_train.T
-    system = x_train @ x_train.T
-    factor = _factor(system, penalty)
-    return linalg.cho_solve(factor, x_train @ x_test.T, check_finite=False).T
+    spread, varies = spread_of(values)
+    explained = spread - (residual**2).sum(axis=0)
+    return float(np.divide(explained, spread, out=np.zeros_like(spread), where=varies).mean())
 
 
-def _factor(system: Matrix, penalty: float) -> tuple[Matrix, bool]:
-    system[np.diag_indices_from(system)] += penalty
-    try:
-        return linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
-    except linalg.LinAlgError:
+def check_penalties(penalty: float | Sequence[float]) -> list[float]:
+    """Penalties as a list.
+
+    Raises
+    ------
+    SyncR2Error
+        If there is none, or one is negative or not finite.
+    """
+    penalties = [float(value) for value in np.atleast_1d(np.asarray(penalty, dtype=np.float64))]
+    if not penalties or not all(0 <= value < np.inf for value in penalties):
         raise SyncR2Error(
-            f"The ridge system is singular in float64 at penalty {penalty}: the states' scale is too large "
-            "for it. "
-            "Set a larger synchrony.penalty."
-        ) from None
+            f"A ridge penalty must be a number from 0 up, found {penalty}. 0 is least squares; 0.1 was "
+            "published."
+        )
+    return penalties
 
 
-def _target_kernels(values: Matrix, train: Rows, test: Rows) -> _Target:
-    centred = values - values[train].mean(axis=0)
-    spread = _sum_of_squares(values[test])
-    varies = spread > 0
-    scale = np.zeros_like(spread)
-    scale[varies] = 1 / np.sqrt(len(spread) * spread[varies])
-    z_train, z_test = centred[train] * scale, centred[test] * scale
-    return _Target(
-        float(varies.mean()), float(np.vdot(z_test, z_test)), z_test @ z_train.T, z_train @ z_train.T
-    )
+def product_type(precision: str) -> str:
+    """Number format of products over rows.
+
+    Raises
+    ------
+    SyncR2Error
+        If the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise SyncR2Error(f"precision must be one of {', '.join(PRECISIONS)}; found {precision!r}.")
+    return PRECISIONS[precision]
 
 
-def _sum_of_squares(values: Matrix) -> Matrix:
-    """About the mean, by column; exactly 0 for a constant column, where rounding would fake variance."""
-    squares = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
-    squares[(values == values[0]).all(axis=0)] = 0.0
-    return squares
+def read_layer(stack: Layers, layer: int, rows: Rows, name: str) -> NDArray:
+    """Chosen rows of one layer, in the number format in which they are kept.
 
-
-def _mean_r2(values: Matrix, residual: Matrix) -> float:
-    spread = _sum_of_squares(values)
-    varies = spread > 0
-    scores = np.zeros_like(spread)
-    scores[varies] = 1 - (residual**2).sum(axis=0)[varies] / spread[varies]
-    return float(scores.mean())
-
-
-def _layer(stack: Layers, layer: int, name: str) -> Matrix:
-    values = np.asarray(stack[layer], dtype=np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+    Raises
+    ------
+    SyncR2Error
+        If a value is not finite.
+    """
+    values = np.asarray(stack[layer])[rows]
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(rows[np.flatnonzero(~finite.all(axis=1))[0]])
         raise SyncR2Error(f"The {name} states hold a value that is not finite (layer {layer}, row {row}).")
     return values
+
+
+def _vectors_at_once(size: int, dtype: str, memory_gb: float) -> int:
+    """Source vectors that fit beside the kernels of some target layers and one layer's working arrays."""
+    return max(1, int(memory_gb * 1e9 / (np.dtype(dtype).itemsize * size)) - TARGETS_AT_ONCE - WORKING)
+
+
+def _blocks(n: int, size: int) -> list[range]:
+    """As few ranges of at most `size` as will do, of nearly equal length."""
+    n_blocks = -(-n // size)
+    return [range(n * i // n_blocks, n * (i + 1) // n_blocks) for i in range(n_blocks)]
 
 
 def _rows(rows: ArrayLike, name: str, source: Layers, target: Layers) -> Rows:

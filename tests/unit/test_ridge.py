@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+from threadpoolctl import threadpool_limits
 
 from syncr2 import layer_r2, ridge
 from syncr2.errors import SyncR2Error
@@ -67,11 +68,52 @@ def test_float16_states_are_computed_in_float64():
     )
 
 
-def test_a_block_of_source_layers_at_a_time_gives_the_same_bits(monkeypatch):
+def test_blocks_of_layers_give_the_same_numbers(monkeypatch):
     data = planted(np.random.default_rng(3), layers=(5, 3))
-    whole = layer_r2(*data)
-    monkeypatch.setattr(ridge, "MEMORY_LIMIT", 1)
-    assert (layer_r2(*data) == whole).all()
+    whole = layer_r2(*data, [0.1, 10.0])
+    monkeypatch.setattr(ridge, "TARGETS_AT_ONCE", 2)
+    np.testing.assert_allclose(layer_r2(*data, [0.1, 10.0], memory_gb=1e-9), whole, rtol=0, atol=1e-13)
+
+
+def test_rows_beyond_one_tile_agree_with_sklearn():
+    source, target, _, _ = planted(np.random.default_rng(30), n=900)
+    train, test = np.arange(600), np.arange(600, 900)
+    np.testing.assert_allclose(
+        layer_r2(source, target, train, test), by_sklearn(source, target, train, test, 0.1), atol=1e-9, rtol=0
+    )
+
+
+def test_a_vector_of_penalties_gives_one_matrix_each():
+    data = planted(np.random.default_rng(31))
+    penalties = [0.0, 0.1, 100.0]
+    for matrix, penalty in zip(layer_r2(*data, penalties), penalties, strict=True):
+        np.testing.assert_allclose(matrix, by_sklearn(*data, penalty), rtol=0, atol=1e-9)
+
+
+def test_mixed_precision_is_close_and_not_the_same():
+    data = planted(np.random.default_rng(32))
+    exact, mixed = layer_r2(*data), layer_r2(*data, precision="mixed")
+    np.testing.assert_allclose(mixed, exact, rtol=0, atol=1e-5)
+    assert (mixed != exact).any()
+
+
+def test_least_squares_is_refused_where_it_has_no_single_solution():
+    source, target, train, test = planted(np.random.default_rng(34))
+    wide = np.repeat(source, 40, axis=2)
+    with pytest.raises(SyncR2Error, match=r"no single solution with \d+ training samples of"):
+        layer_r2(wide, target, train, test, 0)
+    twice = np.concatenate([source, source[:, :, :1]], axis=2)
+    with pytest.raises(SyncR2Error, match="penalty 0: its columns depend"):
+        layer_r2(twice, target, train, test, 0)
+
+
+def test_row_order_and_threads_change_nothing_beyond_rounding():
+    rng = np.random.default_rng(35)
+    source, target, train, test = planted(rng)
+    found = layer_r2(source, target, train, test)
+    with threadpool_limits(1):
+        single = layer_r2(source, target, rng.permutation(train), rng.permutation(test))
+    np.testing.assert_allclose(single, found, rtol=0, atol=1e-12)
 
 
 def test_target_dimension_constant_over_the_test_rows_counts_as_nothing_explained():
@@ -111,8 +153,11 @@ def test_subsets_come_from_the_same_fit():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d | {"penalty": 0.0}, "penalty must be positive"),
-        (lambda d: d | {"penalty": float("nan")}, "penalty must be positive"),
+        (lambda d: d | {"penalty": -1.0}, "penalty must be a number from 0 up"),
+        (lambda d: d | {"penalty": [0.1, float("nan")]}, "penalty must be a number from 0 up"),
+        (lambda d: d | {"penalty": []}, "penalty must be a number from 0 up"),
+        (lambda d: d | {"precision": "float32"}, "precision must be one of float64, mixed"),
+        (lambda d: d | {"device": "gpu"}, "device must be one of auto, cpu, cuda"),
         (lambda d: d | {"train": [0, 500]}, "rows 0 to 500; allowed are 0 to 119"),
         (lambda d: d | {"test": [-1, 3]}, "rows -1 to 3"),
         (lambda d: d | {"test": [0.5, 1.5]}, "row numbers"),
