@@ -105,7 +105,7 @@ def layer_r2(
     layout = Layout({0: len(train)}, len(test))
     at_once = max(1, _vectors_at_once(layout.size, dtype, memory_gb) // len(penalties))
     r2 = np.empty((len(penalties), len(source), len(target)))
-    for block in _blocks(len(source), at_once):
+    for block in blocks(len(source), at_once):
         weights = on.zeros((len(block), len(penalties), layout.size), dtype)
         for i, layer in enumerate(block):
             values = on.array(read_layer(source, layer, rows, "source"), "float64")
@@ -113,7 +113,7 @@ def layer_r2(
             for j, smoother in enumerate(maps.smoothers([0], 1, penalties)):
                 write_weights(on, layout, smoother, dtype, weights[i, j])
         flat = weights.reshape(-1, layout.size)
-        for some in _blocks(len(target), TARGETS_AT_ONCE):
+        for some in blocks(len(target), TARGETS_AT_ONCE):
             kernels = TargetKernels(on, folds, 1, len(some), dtype)
             for m in some:
                 kernels.add(on.array(read_layer(target, m, rows, "target"), "float64"))
@@ -230,7 +230,7 @@ def _vectors_at_once(size: int, dtype: str, memory_gb: float) -> int:
     return max(1, int(memory_gb * 1e9 / (np.dtype(dtype).itemsize * size)) - TARGETS_AT_ONCE - WORKING)
 
 
-def _blocks(n: int, size: int) -> list[range]:
+def blocks(n: int, size: int) -> list[range]:
     """As few ranges of at most `size` as will do, of nearly equal length."""
     n_blocks = -(-n // size)
     return [range(n * i // n_blocks, n * (i + 1) // n_blocks) for i in range(n_blocks)]
