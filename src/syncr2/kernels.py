@@ -60,7 +60,7 @@ class Layout:
         end = 0
         for a in sorted(sizes):
             for b in sorted(fold for fold in sizes if fold <= a):
-                size = _lower_size(sizes[a]) if a == b else sizes[a] * sizes[b]
+                size = lower_size(sizes[a]) if a == b else sizes[a] * sizes[b]
                 self.blocks[a, b] = slice(end, end := end + size)
         for fold in sorted(sizes):
             self.cross[fold] = slice(end, end := end + n_test * sizes[fold])
@@ -84,7 +84,8 @@ class Layout:
                 on.matmul(left[a][start:stop], right[a][:stop].T, tile)
 
 
-def _lower_size(n: int) -> int:
+def lower_size(n: int) -> int:
+    """Entries of all tiles of a lower triangle of n rows."""
     return sum((stop - start) * stop for start, stop in lower_tiles(n))
 
 
@@ -154,13 +155,10 @@ class TargetKernels:
 
     def add(self, values: Array) -> None:
         """Hold one more target layer, (n_samples, d), float64; it is overwritten."""
-        values -= values.mean(0)
-        start, stop = self._folds[self._test]
-        spread, varies = spread_of(values[start:stop])
-        values *= varies / (len(spread) * (spread + ~varies)) ** 0.5
-        self._varying.append(float(self._on.cast(varies, "float64").mean()))
+        where = slice(*self._folds[self._test])
+        self._varying.append(scale_target(values, where))
         scaled = self._on.cast(values, self._dtype)
-        test = scaled[start:stop]
+        test = scaled[where]
         self._norms.append(float((self._on.cast(test, "float64") ** 2).sum()))
         parts = {fold: scaled[slice(*self._folds[fold])] for fold in self.layout.sizes}
         out = self.flat[len(self._norms) - 1]
@@ -177,6 +175,26 @@ class TargetKernels:
     def norms(self) -> NDArray[np.float64]:
         """See above."""
         return np.array(self._norms)
+
+
+def scale_target(values: Array, test: slice) -> float:
+    """Centre a target layer and divide each column by the root of (d · test sum of squares), in place.
+
+    Parameters
+    ----------
+    values : array, shape (n_samples, d), float64
+    test : slice
+        The test rows. A column that is constant over them becomes 0.
+
+    Returns
+    -------
+    float
+        Share of the columns that vary over the test rows.
+    """
+    values -= values.mean(0)
+    spread, varies = spread_of(values[test])
+    values *= varies / (len(spread) * (spread + ~varies)) ** 0.5
+    return float(varies.sum()) / len(spread)
 
 
 def spread_of(values: Array) -> tuple[Array, Array]:
