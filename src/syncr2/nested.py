@@ -118,7 +118,7 @@ def inner_r2(
         for some, kernels in _kernel_blocks(target, folded, test, computing):
             for name, source in sources.items():
                 for layer in range(len(source)):
-                    maps = _source_layer(source, layer, folded, computing)
+                    maps = source_layer(source, layer, folded, computing)
                     for outer in folded.without(test):
                         train = folded.without(test, outer)
                         found = _scores(maps, train, test, folded, kernels, penalties, computing)
@@ -141,7 +141,7 @@ def _kernel_blocks(
         yield some, kernels
 
 
-def _source_layer(source: Layers, layer: int, folded: Folded, computing: Computing) -> SourceLayer:
+def source_layer(source: Layers, layer: int, folded: Folded, computing: Computing) -> SourceLayer:
     on = computing.on
     values = on.array(read_layer(source, layer, folded.order, "source"), "float64")
     return SourceLayer(on, values, folded.ranges, computing.dtype)
@@ -250,7 +250,7 @@ def score(
     scorer = Scorer(folded, chosen.penalty.shape, resampled, masks)
     targets = TargetRows(target, folded, computing)
     for layer in range(chosen.penalty.shape[1]):
-        maps = _source_layer(source, layer, folded, computing)
+        maps = source_layer(source, layer, folded, computing)
         for test in range(len(folded.ranges)):
             train, m = folded.without(test), int(chosen.target_layer[test, layer])
             (smoother,) = maps.smoothers(train, test, [float(chosen.penalty[test, layer])])

@@ -76,7 +76,8 @@ class DirectionR2(NamedTuple):
 
 
 @contextmanager
-def _writing(path: str | Path, file_format: str, made_by: Mapping[str, Any]) -> Iterator[h5py.File]:
+def writing(path: str | Path, file_format: str, made_by: Mapping[str, Any]) -> Iterator[h5py.File]:
+    """One of our HDF5 files to fill; it is whole or absent."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = file_format
         file.attrs["made_by"] = json.dumps(made_by, ensure_ascii=False)
@@ -86,7 +87,8 @@ def _writing(path: str | Path, file_format: str, made_by: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def _reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
+def reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
+    """One of our HDF5 files; `SyncR2Error` where it is missing, cut off or of another format."""
     remedy = "Delete it and run again: only its job is repeated."
     if not Path(path).is_file():
         raise SyncR2Error(f"{path}: no such file.")
@@ -143,7 +145,7 @@ def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: M
     made_by : mapping
         Provenance, kept as JSON in an attribute.
     """
-    with _writing(path, STATES_FORMAT, made_by) as file:
+    with writing(path, STATES_FORMAT, made_by) as file:
         for agent in AGENTS:
             hidden, rows = states[agent]
             _, n_rows, width = hidden.shape
@@ -194,7 +196,7 @@ class StackedStates:
     def __getitem__(self, layer: int) -> NDArray:
         parts = []
         for path in self.paths:
-            with _reading(path, STATES_FORMAT) as file:
+            with reading(path, STATES_FORMAT) as file:
                 parts.append(file[self.agent]["hidden"][layer])
         values = np.concatenate(parts)
         return values if self.chosen is None else values[self.chosen]
@@ -230,7 +232,7 @@ def open_states(paths: str | Path | Sequence[str | Path]) -> dict[str, StackedSt
     rows: dict[str, list[StateRow]] = {agent: [] for agent in AGENTS}
     shape: dict[str, tuple[int, int]] = {}
     for path in files:
-        with _reading(path, STATES_FORMAT) as file:
+        with reading(path, STATES_FORMAT) as file:
             for agent in AGENTS:
                 n_layers, _, width = file[agent]["hidden"].shape
                 if shape.setdefault(agent, (n_layers, width)) != (n_layers, width):
@@ -245,7 +247,7 @@ def open_states(paths: str | Path | Sequence[str | Path]) -> dict[str, StackedSt
 
 def write_r2(path: str | Path, directions: Mapping[str, DirectionR2], made_by: Mapping[str, Any]) -> None:
     """Write the R² matrices of one ordered pair and condition, whole or not at all."""
-    with _writing(path, R2_FORMAT, made_by) as file:
+    with writing(path, R2_FORMAT, made_by) as file:
         for name in DIRECTIONS:
             result = directions[name]
             group = file.create_group(name)
@@ -271,7 +273,7 @@ def read_r2(path: str | Path) -> dict[str, DirectionR2]:
         If the file is missing, cut off or of another format.
     """
     found = {}
-    with _reading(path, R2_FORMAT) as file:
+    with reading(path, R2_FORMAT) as file:
         for name in DIRECTIONS:
             group = file[name]
             groups = {
