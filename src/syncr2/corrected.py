@@ -71,9 +71,9 @@ class Meeting:
         """Environments with rows here."""
         return len(np.unique(self.resampled.environment))
 
-    def measure(self, found: Score, **more: object) -> Measure:
+    def measure(self, found: Score, chosen: Selection | None = None) -> Measure:
         """A score of all rows as a measure."""
-        return Measure(found, len(self.rows), self.n_environments, **more)  # type: ignore[arg-type]
+        return Measure(found, len(self.rows), self.n_environments, chosen)
 
 
 def meet(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 PAIR_SEPARATOR = "--"
 DIRECTIONS = ("agent1_to_agent2", "agent2_to_agent1")
-READINGS = ("engaged", "passive")
+READINGS = ("engaged", "passive", "untrained")
 CROSS_FAMILY = "cross"
 
 
@@ -40,28 +40,51 @@ class Condition(NamedTuple):
     Attributes
     ----------
     name : str
-        `interaction`, `passive` or `lag{k}`.
+        It stands in paths and tables.
     source_reading : str
-        Reading that the source state is taken from; the target is always `engaged`.
+        Reading that the source state is taken from.
     lag : int
-        Turns from source to target, odd.
+        Turns from source to target: the target at turn t + lag meets the source at turn t. Odd between
+        partners, even within one agent; below 0 the source comes after its target.
+    target_reading : str
+        Reading that the target state is taken from.
+    source_agent : {"partner", "self"}
+        Whether the source is a state of the target agent's partner or of the target agent itself.
+    dialogue : {"same", "other"}
+        Whether the source stands in the target's own dialogue, or in the one that the same models played of
+        the same episode with another seed of generation (see `samples.join`).
     """
 
     name: str
     source_reading: str
     lag: int
+    target_reading: str = "engaged"
+    source_agent: str = "partner"
+    dialogue: str = "same"
+
+    @property
+    def is_interaction(self) -> bool:
+        """Whether it is the interaction at some lag: nothing but the lag sets it apart."""
+        return self._replace(name=INTERACTION.name, lag=INTERACTION.lag) == INTERACTION
 
 
 INTERACTION = Condition("interaction", "engaged", 1)
+PASSIVE = Condition("passive", "passive", 1)
+UNTRAINED = Condition("untrained", "untrained", 1, target_reading="untrained")
+PSEUDO = Condition("pseudo", "engaged", 1, dialogue="other")
 
 
-def conditions(passive: bool, lags: Iterable[int]) -> tuple[Condition, ...]:
-    """Every condition of an experiment, the interaction first."""
-    found = [INTERACTION]
-    if passive:
-        found.append(Condition("passive", "passive", 1))
-    found += [Condition(f"lag{lag}", "engaged", lag) for lag in lags]
-    return tuple(found)
+def conditions(
+    passive: bool, lags: Iterable[int], untrained: bool = False, pseudo: bool = False
+) -> tuple[Condition, ...]:
+    """Every condition of an experiment: the interaction, the published controls, the others."""
+    return (
+        INTERACTION,
+        *([PASSIVE] if passive else []),
+        *(Condition(f"lag{lag}", "engaged", lag) for lag in lags),
+        *([UNTRAINED] if untrained else []),
+        *([PSEUDO] if pseudo else []),
+    )
 
 
 def unordered_pairs(names: Sequence[str]) -> list[tuple[str, str]]:

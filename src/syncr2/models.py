@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,44 @@ def load_model(source: ModelSource, device: str) -> PreTrainedModel:
             dtype=getattr(torch, source.dtype),
             use_safetensors=True,
         )
+    return model.to(torch.device(device)).eval()
+
+
+def untrained_seed(name: str) -> int:
+    """The seed of a model's untrained twin: of its name alone, so that it is the same twin in every pair.
+
+    Returns
+    -------
+    int
+        32 bits of a SHA-256: torch's generator on the CPU takes no more.
+    """
+    return int.from_bytes(hashlib.sha256(f"untrained\0{name}".encode()).digest()[:4], "little")
+
+
+def load_untrained(source: ModelSource, device: str, seed: int) -> PreTrainedModel:
+    """The model's twin that was never trained: same architecture, weights as its class first draws them.
+
+    The spread of the weights is that of the model's own configuration (`initializer_range` in most), so a
+    miniature's twin is another draw of the same noise; only where a miniature's input and output embeddings
+    are tied does it lengthen some rows and its twin none.
+
+    Parameters
+    ----------
+    source : ModelSource
+        Its configuration is read, its weights are not.
+    device : str
+        Where the twin goes. The weights are drawn on the CPU, so that they do not depend on the device.
+    seed : int
+        Seed of the weights, below 2**32. Torch's global generators are afterwards as before.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = load_config(source)
+    # transformers fills a new network from the CPU's global generator; the fork puts that back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, source.dtype))
     return model.to(torch.device(device)).eval()
 
 

@@ -1,13 +1,13 @@
 """Which source state meets which target state, and which samples are training and which are test.
 
-A row is one state, named by (episode, generation seed, turn). A sample joins a source row with the partner's
-row `lag` turns later in the same dialogue. Splits run over whole episodes, all generation seeds together, so
-that no dialogue stands on both sides.
+A row is one state, named by (episode, generation seed, turn). A sample joins a source row with a target row
+`lag` turns later, in the same dialogue or in another of the same episode. Splits run over whole episodes, all
+generation seeds together, so that no dialogue stands on both sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +35,8 @@ class Samples(NamedTuple):
     source, target : ndarray of int, shape (n_samples,)
         Row numbers in the source's and the target's states.
     episode : ndarray of int, shape (n_samples,)
-        Position of each sample's episode in the episode order.
+        Position of each sample's episode in the episode order. Source and target are of one episode even
+        where they are not of one dialogue.
     """
 
     source: NDArray[np.intp]
@@ -54,30 +55,74 @@ class Split(NamedTuple):
     test: NDArray[np.intp]
 
 
-def join(source: Sequence[Row], target: Sequence[Row], lag: int, episode_order: Sequence[str]) -> Samples:
-    """Pair each source row with the target row of the same dialogue `lag` turns later, where there is one.
+def join(
+    source: Sequence[Row],
+    target: Sequence[Row],
+    lag: int,
+    episode_order: Sequence[str],
+    dialogue: str = "same",
+) -> Samples:
+    """Pair each target row with the source row `lag` turns before it, where there is one.
 
-    The samples come in the order of `episode_order`, then seed, then turn, whatever the order of the rows.
+    The samples come in the order of `episode_order`, then the target's seed, then its turn, whatever the
+    order of the rows.
+
+    Parameters
+    ----------
+    source, target : sequence of Row
+        States of two agents, or twice those of one.
+    lag : int
+        Turns from source to target; with a lag below 0 the source comes after its target.
+    episode_order : sequence of str
+        Every episode of both.
+    dialogue : {"same", "other"}
+        Where the source comes from. `same`: the target's own dialogue. `other`: the dialogue of the same
+        episode with the next seed that has such a row. Next is the smallest seed above the target's own or,
+        above the last, the smallest of all; so with seeds 0, 1, 2 the target of 2 takes its source from 0. A
+        target whose episode has the row in no other seed is left out.
 
     Raises
     ------
     SyncR2Error
-        If a row stands twice among the targets, or names an episode that is not in `episode_order`.
+        If a row stands twice among the sources or the targets, or names an episode that is not in
+        `episode_order`.
     """
     position = {episode: i for i, episode in enumerate(episode_order)}
-    where = {row: i for i, row in enumerate(target)}
-    if len(where) != len(target):
-        raise SyncR2Error("A target state stands more than once: (episode, seed, turn) must be unique.")
-    try:
-        ordered = sorted(range(len(source)), key=lambda i: (position[source[i].episode_id], *source[i][1:]))
-    except KeyError as error:
-        raise SyncR2Error(
-            f"States name episode {error.args[0]}, which is not in the episode order."
-        ) from None
-    found = [(i, where.get(source[i]._replace(turn=source[i].turn + lag))) for i in ordered]
-    kept = [(i, j, position[source[i].episode_id]) for i, j in found if j is not None]
+    where = _places(source, "source", position)
+    _places(target, "target", position)
+    seeds: dict[tuple[str, int], list[int]] = {}
+    for row in source:
+        seeds.setdefault((row.episode_id, row.turn), []).append(row.seed)
+
+    def source_of(row: Row) -> int | None:
+        turn = row.turn - lag
+        if dialogue == "same":
+            return where.get(row._replace(turn=turn))
+        seed = _next_seed(row.seed, seeds.get((row.episode_id, turn), ()))
+        return None if seed is None else where[Row(row.episode_id, seed, turn)]
+
+    ordered = sorted(range(len(target)), key=lambda j: (position[target[j].episode_id], *target[j][1:]))
+    found = [(source_of(target[j]), j) for j in ordered]
+    kept = [(i, j, position[target[j].episode_id]) for i, j in found if i is not None]
     columns = np.array(kept, dtype=np.intp).reshape(-1, 3)
     return Samples(columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def _places(rows: Sequence[Row], what: str, position: Mapping[str, int]) -> dict[Row, int]:
+    """Where each row is; checked, for a row that stood twice would count twice."""
+    where = {row: i for i, row in enumerate(rows)}
+    if len(where) != len(rows):
+        raise SyncR2Error(f"A {what} state stands more than once: (episode, seed, turn) must be unique.")
+    for row in rows:
+        if row.episode_id not in position:
+            raise SyncR2Error(f"States name episode {row.episode_id}, which is not in the episode order.")
+    return where
+
+
+def _next_seed(seed: int, there: Iterable[int]) -> int | None:
+    """The seed that follows in the circle of those there are; None where there is no other."""
+    others = sorted(each for each in there if each != seed)
+    return next((each for each in others if each > seed), others[0] if others else None)
 
 
 def paper_split(samples_per_episode: Sequence[int] | NDArray, n_samples: int, seed: int) -> Split:

@@ -47,7 +47,7 @@ def directed_sync(r2: ArrayLike) -> float:
 
 
 class Ends(NamedTuple):
-    """Where a direction begins and ends."""
+    """Which agent's states a direction begins and ends with."""
 
     source: str
     target: str
@@ -56,10 +56,17 @@ class Ends(NamedTuple):
 # Below this, `samples: auto` refuses: a split of fewer is no measurement.
 LEAST_SAMPLES = 10
 
+# Between partners. Every target is reached by one direction.
 ENDS: Mapping[str, Ends] = {
     DIRECTIONS[0]: Ends("agent1", "agent2"),
     DIRECTIONS[1]: Ends("agent2", "agent1"),
 }
+
+
+def ends(direction: str, condition: Condition) -> Ends:
+    """Whose states meet in a direction: where the source agent is `self`, both are those of its target."""
+    between = ENDS[direction]
+    return Ends(between.target, between.target) if condition.source_agent == "self" else between
 
 
 def episode_order(states: Mapping[str, StackedStates]) -> list[str]:
@@ -67,70 +74,91 @@ def episode_order(states: Mapping[str, StackedStates]) -> list[str]:
     return list(dict.fromkeys(row.episode_id for row in states["agent1"].rows))
 
 
-def join_states(source: StackedStates, target: StackedStates, lag: int, order: Sequence[str]) -> Samples:
-    """Samples of one direction: see `samples.join`."""
-    return samples.join([row.key for row in source.rows], [row.key for row in target.rows], lag, order)
+def join_states(
+    source: StackedStates, target: StackedStates, condition: Condition, order: Sequence[str]
+) -> Samples:
+    """Samples of one direction under one condition: see `samples.join`.
+
+    Parameters
+    ----------
+    source, target : StackedStates
+        States of the agents that `ends` names, in the condition's source and target reading.
+    condition : Condition
+        Its lag and its dialogue say which rows meet.
+    order : sequence of str
+        See `episode_order`.
+    """
+    rows = [[row.key for row in states.rows] for states in (source, target)]
+    return samples.join(rows[0], rows[1], condition.lag, order, condition.dialogue)
+
+
+class PaperProtocol(NamedTuple):
+    """How the published protocol draws its samples, and how its maps are fitted.
+
+    Attributes
+    ----------
+    samples : int or None
+        For the split, see `samples.paper_split`; None for as many as each direction can meet, so that every
+        condition uses (nearly) all episodes.
+    split_seeds : sequence of int
+    penalty : float
+    device, precision, memory_gb
+        How it is computed, see `ridge.layer_r2`.
+    """
+
+    samples: int | None
+    split_seeds: Sequence[int]
+    penalty: float
+    device: str = "cpu"
+    precision: str = "float64"
+    memory_gb: float = 10.0
 
 
 def condition_r2(
     source_states: Mapping[str, StackedStates],
-    engaged: Mapping[str, StackedStates],
+    target_states: Mapping[str, StackedStates],
     condition: Condition,
-    n_samples: int | None,
-    split_seeds: Sequence[int],
-    penalty: float,
+    protocol: PaperProtocol,
     groups: Mapping[str, Mapping[str, str]],
 ) -> dict[str, DirectionR2]:
     """R² of both directions of one ordered pair under one condition.
 
     Parameters
     ----------
-    source_states : mapping
-        States of both agents in the condition's source reading.
-    engaged : mapping
-        Engaged states of both agents, from which targets come.
+    source_states, target_states : mapping
+        States of both agents in the condition's source and in its target reading.
     condition : Condition
-        Its lag says which target row meets which source row.
-    n_samples : int or None
-        For the split, see `samples.paper_split`; None for as many as each direction can meet, so that every
-        condition uses (nearly) all episodes.
-    split_seeds : sequence of int
-    penalty : float
+        Which source row meets which target row.
+    protocol : PaperProtocol
     groups : mapping
         `{column: {episode id: value}}`: R² is given within each value too.
     """
-    order = episode_order(engaged)
-    return {
-        name: _direction_r2(
-            source_states[ends.source],
-            engaged[ends.target],
-            condition.lag,
-            order,
-            n_samples,
-            split_seeds,
-            penalty,
-            groups,
-        )
-        for name, ends in ENDS.items()
-    }
+    order = episode_order(target_states)
+    found = {}
+    for name in DIRECTIONS:
+        between = ends(name, condition)
+        source, target = source_states[between.source], target_states[between.target]
+        found[name] = _direction_r2(source, target, condition, order, protocol, groups)
+    return found
 
 
 def _direction_r2(
     source: StackedStates,
     target: StackedStates,
-    lag: int,
+    condition: Condition,
     order: Sequence[str],
-    n_samples: int | None,
-    split_seeds: Sequence[int],
-    penalty: float,
+    protocol: PaperProtocol,
     groups: Mapping[str, Mapping[str, str]],
 ) -> DirectionR2:
-    joined = join_states(source, target, lag, order)
+    joined = join_states(source, target, condition, order)
     x, y = source.take(joined.source), target.take(joined.target)
     counts = joined.per_episode(len(order))
-    n_drawn = n_samples or _all_samples(counts, lag)
-    splits = [samples.sample_rows(joined, samples.paper_split(counts, n_drawn, seed)) for seed in split_seeds]
-    r2 = np.stack([ridge.layer_r2(x, y, train, test, penalty) for train, test in splits])
+    n_drawn = protocol.samples or _all_samples(counts, condition)
+    splits = [
+        samples.sample_rows(joined, samples.paper_split(counts, n_drawn, seed))
+        for seed in protocol.split_seeds
+    ]
+    r2 = np.stack([_layer_r2(x, y, train, test, protocol) for train, test in splits])
     best = r2.mean(axis=0).argmax(axis=1)
     labels = {
         column: np.array([of[episode] for episode in order])[joined.episode] for column, of in groups.items()
@@ -140,20 +168,38 @@ def _direction_r2(
         n_train=np.array([len(train) for train, _ in splits]),
         n_test=np.array([len(test) for _, test in splits]),
         n_available=len(joined.source),
-        groups=_grouped(x, y, splits, best.tolist(), labels, penalty),
+        groups=_grouped(x, y, splits, best.tolist(), labels, protocol.penalty),
     )
 
 
-def _all_samples(counts: NDArray[np.intp], lag: int) -> int:
+def _layer_r2(
+    x: StackedStates,
+    y: StackedStates,
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+    protocol: PaperProtocol,
+) -> NDArray[np.float64]:
+    return ridge.layer_r2(
+        x,
+        y,
+        train,
+        test,
+        protocol.penalty,
+        device=protocol.device,
+        precision=protocol.precision,
+        memory_gb=protocol.memory_gb,
+    )
+
+
+def _all_samples(counts: NDArray[np.intp], condition: Condition) -> int:
     """The most samples that any split can meet; refused where that is too few to mean anything."""
     most = samples.max_samples(counts)
     if most < LEAST_SAMPLES:
         raise SyncR2Error(
-            f"At lag {lag} there are {counts.sum()} samples in {np.count_nonzero(counts)} episodes; a split "
-            "needs room for at "
-            f"least {LEAST_SAMPLES} beside the largest episode. The dialogues are too few or end too early: "
-            "play more "
-            "episodes or seeds, or take the lag off synchrony.lags."
+            f"Condition {condition.name} (lag {condition.lag}): there are {counts.sum()} samples in "
+            f"{np.count_nonzero(counts)} episodes; a split needs room for at least {LEAST_SAMPLES} beside "
+            "the largest episode. The dialogues are too few or end too early: play more episodes or seeds, "
+            "or take the condition out of the configuration's section `synchrony`."
         )
     return most
 

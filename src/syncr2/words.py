@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+_CONDITIONS = {
+    "interaction": "interaction",
+    "passive": "passive reader",
+    "untrained": "untrained twins",
+    "pseudo": "pseudo pairs",
+}
+
 
 def condition_words(name: str, lag: int | None) -> str:
     """A condition as readers know it: `interaction`, `passive reader`, `lag 3`."""
-    return {"interaction": "interaction", "passive": "passive reader"}.get(name, f"lag {lag}")
+    return _CONDITIONS.get(name, f"lag {lag}")

@@ -22,7 +22,7 @@ from configuring import (
     read_yaml,
 )
 
-from syncr2.config import load, schema, slice_of
+from syncr2.config import load, only, schema, slice_of
 from syncr2.errors import SyncR2Error
 from syncr2.judges.base import JudgeSettings
 from syncr2.miniature_spec import MiniatureSpec
@@ -95,6 +95,60 @@ dialogue.device: found 'CUDA'; allowed: `auto`, `cpu`, `cuda`, `mps`. Did you me
 {synchrony: {samples: atuo}}
 synchrony.samples: found 'atuo'; allowed: whole number of at least 10 or `auto`. Did you mean `auto`?
 
+{synchrony: {protocols: paper}}
+synchrony.protocols: found 'paper' (a text); allowed: list (each: `paper`, `corrected`; none twice) with
+`paper` among them. Write a list: [paper].
+
+{synchrony: {protocols: [corrected]}}
+synchrony.protocols: found ['corrected']; allowed: list (each: `paper`, `corrected`; none twice) with `paper`
+among them.
+
+{synchrony: {protocols: []}}
+synchrony.protocols: found []; allowed: list (each: `paper`, `corrected`; none twice) with `paper` among them.
+
+{synchrony: {protocols: [paper, corected]}}
+synchrony.protocols[1]: found 'corected'; allowed: `paper`, `corrected`. Did you mean `corrected`?
+
+{synchrony: {folds: 2}}
+synchrony.folds: found 2; allowed: whole number from 3 to 20.
+
+{synchrony: {penalties: []}}
+synchrony.penalties: found []; allowed: list of at least 1 (each: number above 0; none twice).
+
+{synchrony: {penalties: [1, 0]}}
+synchrony.penalties[1]: found 0; allowed: number above 0.
+
+{synchrony: {penalties: [1, 1.0]}}
+synchrony.penalties: found 1, 1.0 more than once; each may stand there once.
+
+{synchrony: {null_draws: 18}}
+synchrony.null_draws: found 18; allowed: `0` or whole number of at least 19.
+
+{synchrony: {null_draws: 0.0}}
+synchrony.null_draws: found 0.0; allowed: `0` or whole number of at least 19. Write 0.
+
+{synchrony: {null_draws: '99'}}
+synchrony.null_draws: found '99' (a text); allowed: `0` or whole number of at least 19. Write it without
+quotes, and in a file: `--config` takes all in { } and [ ] for text.
+
+{synchrony: {null_draws: true}}
+synchrony.null_draws: found true (a truth value); allowed: `0` or whole number of at least 19.
+
+{synchrony: {bootstrap_draws: 99}}
+synchrony.bootstrap_draws: found 99; allowed: `0` or whole number of at least 100.
+
+{synchrony: {profile_lags: [1, 0]}}
+synchrony.profile_lags[1]: found 0; allowed: whole number of at least 1.
+
+{synchrony: {device: mps}}
+synchrony.device: found 'mps'; allowed: `auto`, `cpu`, `cuda`.
+
+{synchrony: {precision: float32}}
+synchrony.precision: found 'float32'; allowed: `float64`, `mixed`. Did you mean `float64`?
+
+{synchrony: {memory_gb: 1}}
+synchrony.memory_gb: found 1; allowed: number above 1.
+
 {synchrony: {samples: 5}}
 synchrony.samples: found 5; allowed: whole number of at least 10 or `auto`.
 
@@ -141,7 +195,7 @@ class TestRight:
         assert len(experiment.ordered_pairs) == len({pair.id for pair in experiment.ordered_pairs}) == 36
         assert len(experiment.ordered_pairs) * len(experiment.seeds) * experiment.scenarios.episodes == 48_600
         assert [condition.name for condition in experiment.synchrony.conditions] == [
-            *("interaction", "passive", "lag3", "lag5")
+            *("interaction", "passive", "lag3", "lag5", "untrained", "pseudo")
         ]
         families = [
             experiment.family[first] == experiment.family[second] for first, second in experiment.pairs
@@ -162,6 +216,9 @@ class TestRight:
         # Not in demo.yaml, so as in config.yaml.
         assert experiment.dialogue.temperature == published["dialogue"]["temperature"]
         assert experiment.synchrony.penalty == published["synchrony"]["penalty"]
+        assert experiment.synchrony.null_draws == 199
+        assert experiment.synchrony.penalties == (0.1, 10, 1000)
+        assert "pseudo" in [condition.name for condition in experiment.synchrony.conditions]
 
     def test_input_is_left_as_it_was(self, published):
         before = merged(published, {})
@@ -216,6 +273,37 @@ class TestRight:
         settings = slice_of(load(published).dialogue, "device", "batch_size")
         assert settings["max_turns"] == 16
         assert not {"device", "batch_size"} & set(settings)
+
+    def test_only_keeps_what_is_named(self, published):
+        assert only(load(published).synchrony, "penalty", "precision") == {
+            "penalty": 0.1,
+            "precision": "float64",
+        }
+
+    def test_pseudo_pairs_need_two_seeds_and_are_left_out_of_a_pilot_with_one(self, published):
+        pilot = load(merged(published, {"seeds": [4], "synchrony": {"samples": "auto"}}))
+        assert [condition.name for condition in pilot.synchrony.conditions] == [
+            *("interaction", "passive", "lag3", "lag5", "untrained")
+        ]
+
+    @pytest.mark.parametrize("key", ["passive", "untrained", "pseudo"])
+    def test_each_control_can_be_left_out(self, published, key):
+        found = load(merged(published, {"synchrony": {key: False}})).synchrony.conditions
+        assert key not in [condition.name for condition in found]
+        assert len(found) == 5
+
+    def test_the_section_comes_out_as_it_stands(self, published):
+        section = load(published).synchrony
+        for key, value in published["synchrony"].items():
+            if hasattr(section, key):
+                found = getattr(section, key)
+                assert (list(found) if isinstance(found, tuple) else found) == value
+        left = set(published["synchrony"]) - {field.name for field in dataclasses.fields(section)}
+        assert left == {"passive", "untrained", "pseudo", "lags"}, "these come to the conditions"
+
+    @pytest.mark.parametrize("key", ["bootstrap_draws", "null_draws"])
+    def test_no_draws_at_all_are_allowed(self, published, key):
+        assert getattr(load(merged(published, {"synchrony": {key: 0}})).synchrony, key) == 0
 
     def test_reading_the_configuration_imports_no_numerics(self):
         heavy = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -203,17 +204,23 @@ class TestFolders:
         assert line.startswith("results: found 'config.yaml', which is a file;")
 
 
+def lag_alone(turns: int, lag: int) -> dict[str, Any]:
+    """Nothing else depends on the number of turns."""
+    synchrony = {"lags": [lag], "samples": "auto", "profile_lags": []}
+    return {"dialogue": {"max_turns": turns}, "synchrony": synchrony}
+
+
 class TestLags:
     @pytest.mark.parametrize(("case", "expected"), cases(REFUSED_LAGS))
     def test_refused(self, case, expected):
         turns, lag = map(int, case.split())
-        over = {"dialogue": {"max_turns": turns}, "synchrony": {"lags": [lag], "samples": "auto"}}
+        over = lag_alone(turns, lag)
         assert problems(over) == [f"synchrony.lags[0]: {expected}"]
 
     @pytest.mark.parametrize("turns", [3, 4, 5, 8, 11])
     def test_exactly_those_are_allowed_for_which_both_directions_have_samples(self, published, turns):
         for lag in range(3, turns + 2):
-            over = {"dialogue": {"max_turns": turns}, "synchrony": {"lags": [lag], "samples": "auto"}}
+            over = lag_alone(turns, lag)
             sources = [turn for turn in range(turns) if turn + lag < turns]
             # A source and its target belong to two speakers, and each of the two must be a source somewhere.
             possible = lag % 2 == 1 and {turn % 2 for turn in sources} == {0, 1}
@@ -221,6 +228,66 @@ class TestLags:
                 load(merged(published, over))
             else:
                 assert len(problems(over)) == 1
+
+
+BUNDLED = {"source": "bundled", "episodes": "all"}
+
+
+class TestCorrectedProtocol:
+    def test_more_folds_than_environments(self, published):
+        over = {"scenarios": BUNDLED, "synchrony": {"samples": "auto", "folds": 12}}
+        assert load(merged(published, over)).synchrony.folds == 12
+        over["synchrony"]["folds"] = 13
+        assert problems(over) == [
+            "synchrony.folds: found 13, but the episodes to be played have 12 environments, and a fold holds "
+            "whole ones; allowed: from 3 to 12. Lower it, play more episodes, or take `corrected` off "
+            "synchrony.protocols."
+        ]
+
+    def test_only_the_environments_of_the_episodes_that_are_played_count(self, tmp_path):
+        for name in ("envs.json", "agents.json"):
+            (tmp_path / name).write_text("{}")
+        combos = [{"pk": f"e{i}", "env_id": f"env-{i // 4}", "agent_ids": ["a", "b"]} for i in range(40)]
+        (tmp_path / "env_agent_combos.json").write_text(json.dumps(combos))
+        local = {"source": "local", "folder": str(tmp_path), "episodes": 8}
+        (line,) = problems({"scenarios": local, "synchrony": {"samples": "auto"}})
+        assert line.startswith("synchrony.folds: found 5, but the episodes to be played have 2 environments")
+        assert "allowed: none." in line
+
+    def test_folds_of_episodes_that_are_not_here_yet_are_left_to_the_run(self, published):
+        assert load(merged(published, {"synchrony": {"folds": 20}})).synchrony.folds == 20
+
+    def test_profile_lags_beyond_the_dialogues_come_as_one_problem(self, published):
+        over = {"dialogue": {"max_turns": 6}, "synchrony": {"samples": "auto", "lags": [3]}}
+        assert problems(over) == [
+            "synchrony.profile_lags: found 5, 6, 7, but no turn that far ahead is left for agent 2, who "
+            "speaks first at turn 1; allowed with dialogue.max_turns = 6: 1 to 4."
+        ]
+        over["synchrony"]["profile_lags"] = [4, 1]
+        assert load(merged(published, over)).synchrony.profile_lags == (4, 1)
+
+    def test_without_the_protocol_its_keys_do_not_count(self, published):
+        over = {
+            "scenarios": {**BUNDLED, "episodes": 2},
+            "dialogue": {"max_turns": 4},
+            "synchrony": {"protocols": ["paper"], "samples": "auto", "lags": []},
+        }
+        assert load(merged(published, over)).synchrony.protocols == ("paper",)
+
+    def test_all_at_once(self):
+        found = problems(
+            {
+                "scenarios": {**BUNDLED, "episodes": 4},
+                "dialogue": {"max_turns": 4},
+                "synchrony": {
+                    **{"protocols": ["paper", "corrected"], "samples": "auto", "lags": [3], "null_draws": 3},
+                    **{"memory_gb": 0, "penalties": [-1], "fold_seed": -1},
+                },
+            }
+        )
+        assert sorted(line.partition(":")[0].removeprefix("synchrony.") for line in found) == [
+            *("fold_seed", "folds", "lags[0]", "memory_gb", "null_draws", "penalties[0]", "profile_lags")
+        ]
 
 
 class TestSamples:

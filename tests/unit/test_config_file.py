@@ -139,6 +139,14 @@ class TestSchema:
             ({"type": "integer", "maximum": 9}, "whole number up to 9"),
             ({"oneOf": [{"type": "integer"}, {"const": "all"}]}, "whole number or `all`"),
             ({"type": "array", "items": {"type": "string"}}, "list (each: text)"),
+            (
+                {"type": "array", "items": {"enum": ["a", "b"]}, "contains": {"const": "a"}},
+                "list (each: `a`, `b`) with `a` among them",
+            ),
+            (
+                {"oneOf": [{"type": "integer", "const": 0}, {"type": "integer", "minimum": 9}]},
+                "`0` or whole number of at least 9",
+            ),
         ],
     )
     def test_rules_in_words(self, rule, words):

@@ -180,9 +180,16 @@ def test_looks_of_published_names_do_not_depend_on_what_else_is_there():
     assert list(among) == ["mistral", "cross", "llama", "gemma", "qwen"]
     assert family_looks(["gemma", "qwen", "gemma"]) == family_looks(["qwen", "gemma"])
     assert len({look.colour for look in among.values()}) == len({look.marker for look in among.values()}) == 5
-    assert not {look.colour for look in condition_looks(CONDITIONS).values()} & {
+    conditions = condition_looks([*CONDITIONS, "untrained", "pseudo"])
+    assert len({look.colour for look in conditions.values()}) == 6
+    assert len({look.marker for look in conditions.values()}) == 6
+    assert not {look.colour for look in conditions.values()} & {
         look.colour for look in family_looks(["mistral", "cross", "llama"]).values()
     }
+    assert condition_looks(["lag7", "pseudo"])["pseudo"] == conditions["pseudo"]
+    assert not set(condition_looks(f"lag{lag}" for lag in range(7, 19, 2)).values()) & set(
+        conditions.values()
+    )
 
 
 def test_many_families_never_share_both_colour_and_marker():

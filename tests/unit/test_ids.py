@@ -44,18 +44,38 @@ class TestPairs:
 
 class TestConditions:
     def test_published_ones(self):
-        assert ids.conditions(True, [3, 5]) == (
+        found = ids.conditions(True, [3, 5])
+        assert [(each.name, each.source_reading, each.lag) for each in found] == [
             ("interaction", "engaged", 1),
             ("passive", "passive", 1),
             ("lag3", "engaged", 3),
             ("lag5", "engaged", 5),
-        )
+        ]
+        assert {each[3:] for each in found} == {("engaged", "partner", "same")}
+
+    def test_controls_of_our_own_come_after_the_published_ones(self):
+        *published, untrained, pseudo = ids.conditions(True, [3, 5], untrained=True, pseudo=True)
+        assert tuple(published) == ids.conditions(True, [3, 5])
+        assert untrained == ("untrained", "untrained", 1, "untrained", "partner", "same")
+        assert pseudo == ("pseudo", "engaged", 1, "engaged", "partner", "other")
 
     def test_controls_can_be_left_out(self):
         assert ids.conditions(False, []) == (ids.INTERACTION,)
+        assert ids.conditions(False, [], untrained=True) == (ids.INTERACTION, ids.UNTRAINED)
 
     def test_readings_are_those_that_states_are_kept_for(self):
-        assert {condition.source_reading for condition in ids.conditions(True, [3])} == set(ids.READINGS)
+        found = ids.conditions(True, [3], True, True)
+        assert {each.source_reading for each in found} == set(ids.READINGS)
+        assert {each.target_reading for each in found} <= set(ids.READINGS)
+
+    def test_a_condition_goes_through_a_rules_params_and_back(self):
+        for condition in ids.conditions(True, [3], True, True):
+            assert ids.Condition(*list(condition)) == condition
+
+    def test_only_what_differs_in_the_lag_alone_is_the_interaction_at_a_lag(self):
+        found = ids.conditions(True, [3, 5], True, True)
+        assert [each.name for each in found if each.is_interaction] == ["interaction", "lag3", "lag5"]
+        assert not ids.Condition("own2", "engaged", 2, source_agent="self").is_interaction
 
 
 FAMILY = {"m1": "mistral", "m2": "mistral", "l1": "llama"}

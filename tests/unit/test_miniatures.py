@@ -17,6 +17,7 @@ import torch
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
 from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
+from syncr2.models import ModelSource, load_untrained
 
 REPOSITORY = Path(__file__).parents[2]
 SCENARIOS = REPOSITORY / "resources" / "scenarios"
@@ -483,3 +484,22 @@ def test_nothing_is_planted_in_what_two_miniatures_make_of_the_same_words(
     # Noise of each model's own: 32 columns fit a little of any noise, and no more.
     assert unexplained("model.embed_tokens.weight") > 0.7
     assert unexplained("lm_head.weight") > 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_untrained_twin_is_another_draw_of_the_same_noise(
+    folders: dict[str, Path], models: dict[str, Any], name: str
+) -> None:
+    """All that a twin needs is in the folder's config.json."""
+    twin = load_untrained(ModelSource(name, str(folders[name])), "cpu", seed=5)
+    own = dict(models[name].named_parameters())
+    blocks = [(key, value) for key, value in twin.named_parameters() if ".layers." in key]
+    assert len(blocks) == 9 * SPECS[name].layers
+    for key, value in blocks:
+        assert value.shape == own[key].shape
+        if value.ndim == 2:
+            assert value.std().item() == pytest.approx(own[key].std().item(), rel=0.15)
+            assert abs(torch.corrcoef(torch.stack([value.flatten(), own[key].flatten()]))[0, 1]) < 0.15
+        else:
+            assert torch.equal(value, own[key]), "the norms of the blocks are 1 in both"
+    assert (twin.lm_head.weight is twin.model.embed_tokens.weight) == SPECS[name].tied

@@ -16,7 +16,9 @@ from syncr2.models import (
     load_config,
     load_encoder,
     load_model,
+    load_untrained,
     resolve_device,
+    untrained_seed,
 )
 
 
@@ -144,3 +146,63 @@ def test_description_identifies_the_model(folder):
         "dtype": "float32",
         "chat_template_sha256": encoder.template_sha256,
     }
+
+
+class TestUntrainedTwin:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_is_of_the_same_shape_with_other_weights_and_always_the_same(self, kind, tmp_path):
+        tiny_model(kind).save_pretrained(tmp_path)
+        trained = load_model(source(tmp_path), "cpu")
+        twin, again, other = (load_untrained(source(tmp_path), "cpu", seed) for seed in (7, 7, 8))
+        assert type(twin) is type(trained)
+        assert not twin.training
+        shapes = {name: value.shape for name, value in trained.state_dict().items()}
+        assert {name: value.shape for name, value in twin.state_dict().items()} == shapes
+        expected, found = alone(trained, [20, 30, 40]), alone(twin, [20, 30, 40])
+        assert found.isfinite().all()
+        assert not torch.allclose(found, expected, atol=1e-3)
+        assert torch.equal(found, alone(again, [20, 30, 40]))
+        assert not torch.allclose(found, alone(other, [20, 30, 40]), atol=1e-3)
+
+    def test_global_generators_are_as_before(self, folder):
+        torch.manual_seed(3)
+        before = torch.get_rng_state()
+        one = load_untrained(source(folder), "cpu", 7)
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.manual_seed(4)
+        two = load_untrained(source(folder), "cpu", 7)
+        for name, value in one.state_dict().items():
+            assert torch.equal(two.state_dict()[name], value), name
+
+    def test_spread_is_the_configurations_own(self, folder, tmp_path):
+        twin = load_untrained(source(folder), "cpu", 7)
+        for name, value in twin.named_parameters():
+            if value.ndim == 2:
+                assert value.mean().item() == pytest.approx(0, abs=0.05), name
+                assert value.std().item() == pytest.approx(COMMON["initializer_range"], rel=0.2), name
+            else:
+                assert (value == 1).all(), "a norm begins as 1"
+
+    def test_tied_embeddings_stay_tied(self, tmp_path):
+        for kind, tied in (("tied llama", True), ("llama", False)):
+            tiny_model(kind).save_pretrained(tmp_path / kind)
+            twin = load_untrained(source(tmp_path / kind), "cpu", 7)
+            same = twin.get_input_embeddings().weight.data_ptr() == twin.lm_head.weight.data_ptr()
+            assert same == tied
+
+    def test_number_format_is_the_models(self, folder):
+        twin = load_untrained(source(folder, dtype="bfloat16"), "cpu", 7)
+        assert {value.dtype for value in twin.parameters()} == {torch.bfloat16}
+        assert alone(twin, [20, 30]).isfinite().all()
+
+    def test_weights_are_not_read(self, folder, tmp_path):
+        (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+        alone(load_untrained(source(tmp_path), "cpu", 7), [1, 2])
+        with pytest.raises(SyncR2Error, match="Model tiny: cannot load"):
+            load_model(source(tmp_path), "cpu")
+
+    def test_seed_is_of_the_name_alone(self):
+        assert untrained_seed("llama-3-8b") == untrained_seed("llama-3-8b")
+        seeds = {untrained_seed(f"model-{i}") for i in range(100)}
+        assert len(seeds) == 100
+        assert all(0 <= seed < 2**32 for seed in seeds)

@@ -30,8 +30,9 @@ def test_the_published_experiment(tmp_path):
     run = planned(published(), tmp_path)
     assert run.count["fetch_scenarios"] == 1
     assert run.count["play_dialogues"] == 36 * 3
-    assert run.count["replay_states"] == 36 * 3 * 2
-    assert run.count["fit_layer_maps"] == 36 * 4
+    # Readings: engaged, passive, untrained. Conditions: interaction, passive, two lags, untrained, pseudo.
+    assert run.count["replay_states"] == 36 * 3 * 3
+    assert run.count["fit_layer_maps"] == 36 * 6
     assert run.count["judge_dialogues"] == 36 * 3
     assert run.count["build_miniature"] == 0
     assert sum(run.count.values()) < 1000, "hundreds of jobs, not thousands"
@@ -96,7 +97,10 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
     assert run.wildcards("play_dialogues", "seed") == {"7"}
     assert run.wildcards("replay_states", "seed") == {"7"}
     assert counts["play_dialogues"] == 4 * 2
-    assert counts["fit_layer_maps"] == 4 * 3
+    # With a second seed there are pseudo pairs, too.
+    conditions = {"interaction", "passive", "lag3", "untrained", "pseudo"}
+    assert run.wildcards("fit_layer_maps", "condition") == conditions
+    assert counts["fit_layer_maps"] == 4 * 5
 
 
 @pytest.mark.parametrize(
@@ -113,14 +117,67 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
             {"dialogue__temperature": 0.5},
             {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps"},
         ),
+        ({"synchrony__precision": "mixed"}, {"fit_layer_maps"}),
+        ({"synchrony__device": "cpu", "synchrony__memory_gb": 3}, set()),
         ({"dialogue__batch_size": 2, "states__batch_tokens": 999}, set()),
         ({"report__notice": "Another."}, set()),
     ],
-    ids=["penalty", "lag", "judge", "bystander", "temperature", "batch sizes", "notice"],
+    ids=[
+        "penalty",
+        "lag",
+        "judge",
+        "bystander",
+        "temperature",
+        "precision",
+        "device and memory of the maps",
+        "batch sizes",
+        "notice",
+    ],
 )
 def test_a_change_runs_what_depends_on_it(tiny, finished, changes, rules):
     counts, _ = again(tiny, finished, **changes)
     assert set(counts) == rules
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("folds", 4),
+        ("fold_seed", 1),
+        ("penalties", [1]),
+        ("bootstrap_draws", 0),
+        ("null_draws", 20),
+        ("profile_lags", [1]),
+        ("baselines", False),
+        ("protocols", ["paper"]),
+    ],
+)
+def test_keys_of_the_corrected_protocol_leave_the_published_one_alone(tiny, finished, key, value):
+    counts, _ = again(tiny, finished, **{f"synchrony__{key}": value})
+    assert not {"fit_layer_maps", "replay_states"} & set(counts)
+
+
+def test_leaving_out_a_control_fits_no_map_again(tiny, finished):
+    for key in ("untrained", "passive"):
+        counts, run = again(tiny, finished, **{f"synchrony__{key}": False})
+        assert counts == {}
+        assert run.count["summarise_synchrony"] == 1
+
+
+class TestOneSeed:
+    """`synchrony.pseudo: true` needs another seed's dialogues: a pilot with one seed goes without."""
+
+    def test_a_pilot_works_with_everything_else_as_it_is_and_says_so_once(self, tmp_path, caplog):
+        run = planned(published(), tmp_path, seeds=[0], synchrony__samples="auto")
+        assert "pseudo" not in run.wildcards("fit_layer_maps", "condition")
+        assert run.count["fit_layer_maps"] == 36 * 5
+        said = [record.getMessage() for record in caplog.records]
+        assert sum("synchrony.pseudo: left out" in text for text in said) == 1
+
+    @pytest.mark.parametrize("changes", [{"seeds": [0, 1]}, {"seeds": [0], "synchrony__pseudo": False}])
+    def test_nothing_is_said_where_nothing_is_left_out(self, tmp_path, caplog, changes):
+        planned(published(), tmp_path, synchrony__samples="auto", **changes)
+        assert not [record for record in caplog.records if "pseudo" in record.getMessage()]
 
 
 def test_only_the_new_judge_lag_or_reading_runs(tiny, finished):

@@ -70,9 +70,51 @@ def test_passive_reading_has_the_same_rows_and_other_states(finished):
     assert not np.allclose(engaged[1], passive[1], atol=0.05)
 
 
+def test_untrained_twins_read_the_same_prompts(finished):
+    """One prompt at a time through a twin, against the file; and it is the same twin in every pair."""
+    import torch
+
+    from syncr2.dialogue import prompt_ids
+    from syncr2.models import ModelSource, find_blocks, load_untrained, untrained_seed
+
+    paths = [f"results/states/red--blue/{reading}/seed-0/shard-0.h5" for reading in ("engaged", "untrained")]
+    engaged, untrained = (open_states(finished / path)["agent2"] for path in paths)
+    assert untrained.rows == engaged.rows, "the prompts' lengths and last tokens, too"
+    assert untrained.shape == engaged.shape
+    assert not np.allclose(engaged[1], untrained[1], atol=0.05)
+
+    source = ModelSource("blue", str(finished / "results/models/blue"))
+    twin = load_untrained(source, "cpu", untrained_seed("blue"))
+    kept = {}
+    for i, block in enumerate(find_blocks(twin)):
+        block.register_forward_hook(
+            lambda _, __, out, i=i: kept.update({i: (out[0] if isinstance(out, tuple) else out)[0, -1]})
+        )
+    for pair, agent in (("red--blue", 2), ("blue--red", 1)):
+        record = dialogues(finished, pair)[0]
+        states = open_states(finished / f"results/states/{pair}/untrained/seed-0/shard-0.h5")[f"agent{agent}"]
+        rows = {row.key: i for i, row in enumerate(states.rows)}
+        for turn, ids in zip(record["turns"], prompt_ids(record), strict=True):
+            if turn["agent"] == agent:
+                with torch.no_grad():
+                    twin(torch.tensor([ids]))
+                alone = np.stack([kept[i].numpy() for i in range(len(kept))])
+                row = rows[record["episode_id"], 0, turn["turn"]]
+                found = np.stack([states[layer][row] for layer in range(len(states))])
+                np.testing.assert_allclose(found, alone, rtol=2e-3, atol=2e-3)
+
+    made_by = read_made_by(finished / paths[1])
+    assert made_by["settings"]["models"]["blue"]["weights"] == "random"
+    assert made_by["settings"]["models"]["blue"]["seed"] == untrained_seed("blue")
+    assert "bystander" not in made_by["settings"]
+    maps = read_made_by(finished / "results/r2/red--blue/untrained.h5")
+    assert maps["settings"]["condition"]["target_reading"] == "untrained"
+    assert {path.split("/")[3] for path in maps["inputs"] if path.endswith(".h5")} == {"untrained"}
+
+
 def test_tables_agree_with_the_files_below_them(finished):
     table = read_table(finished / "results/synchrony.tsv")
-    assert set(table["condition"]) == {"interaction", "passive", "lag3"}
+    assert set(table["condition"]) == {"interaction", "passive", "lag3", "untrained"}
     row = table.query("model_1 == 'red' and model_2 == 'blue' and condition == 'interaction'").iloc[0]
     values = [
         directed_sync(result.r2.mean(axis=0))

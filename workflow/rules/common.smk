@@ -3,6 +3,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from syncr2 import config as configuration
 from syncr2 import ids, warm
@@ -22,8 +23,19 @@ CONDITIONS = {
     condition.name: condition for condition in experiment.synchrony.conditions
 }
 LAGS = {
-    name: condition.lag for name, condition in CONDITIONS.items() if name != "passive"
+    name: condition.lag
+    for name, condition in CONDITIONS.items()
+    if condition.is_interaction
 }
+
+if (
+    config["synchrony"]["pseudo"]
+    and ids.PSEUDO.name not in CONDITIONS
+    and workflow.is_main_process
+):
+    logger.warning(
+        "synchrony.pseudo: left out, for it pairs dialogues of two seeds and there is one."
+    )
 
 SCENARIOS = f"{RESULTS}/scenarios.json"
 DIALOGUES = f"{RESULTS}/dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
@@ -107,12 +119,15 @@ def all_shards(pattern, **fixed):
 
 
 def source_states(wildcards):
-    """The condition's source reading; targets are always engaged."""
-    return all_shards(
-        STATES,
-        pair=wildcards.pair,
-        reading=CONDITIONS[wildcards.condition].source_reading,
-    )
+    """States of the condition's source reading."""
+    reading = CONDITIONS[wildcards.condition].source_reading
+    return all_shards(STATES, pair=wildcards.pair, reading=reading)
+
+
+def target_states(wildcards):
+    """States of the condition's target reading."""
+    reading = CONDITIONS[wildcards.condition].target_reading
+    return all_shards(STATES, pair=wildcards.pair, reading=reading)
 
 
 def gpus_together(wildcards):
@@ -137,6 +152,11 @@ def memory_one_by_one(wildcards, attempt):
     return attempt * int(
         1000 * max(model.memory_gb for model in pair_models(wildcards))
     )
+
+
+def maps_memory(wildcards, attempt):
+    """MB for the arrays of the maps and for what computes them, more at each retry."""
+    return attempt * int(1000 * (experiment.synchrony.memory_gb + 4))
 
 
 def model_runtime(wildcards, attempt):

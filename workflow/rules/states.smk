@@ -1,6 +1,6 @@
 # States: dialogues + one model at a time -> the last prompt token's hidden state after every block.
 rule replay_states:
-    """Replay every prompt of a shard, as the agents read it (engaged) or as a bystander does (passive)."""
+    """Replay every prompt of a shard: as the agents read it, as a bystander does, or with random weights."""
     input:
         scenarios=SCENARIOS,
         dialogues=DIALOGUES,
@@ -28,7 +28,7 @@ rule replay_states:
             if wildcards.reading == "passive"
             else {}
         ),
-        # The engaged prompts stand in the dialogues already.
+        # The engaged prompts stand in the dialogues already, and the untrained twins read the same.
         template=lambda wildcards: (
             template_sha256("bystander") if wildcards.reading == "passive" else None
         ),

@@ -3,8 +3,8 @@ rule fit_layer_maps:
     """Fit the ridge map of every pair of layers, in both directions, for every split; keep the test R²."""
     input:
         scenarios=SCENARIOS,
-        engaged=all_shards(STATES, reading="engaged"),
         source=source_states,
+        target=target_states,
     output:
         R2,
     log:
@@ -15,12 +15,21 @@ rule fit_layer_maps:
         "../../envs/analysis.yaml"
     threads: experiment.resources.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        # With device: auto a GPU is used where there is one, but none is asked for.
+        gpu=int(experiment.synchrony.device == "cuda"),
+        mem_mb=maps_memory,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         revision=REVISIONS["r2"],
         condition=lambda wildcards: list(CONDITIONS[wildcards.condition]),
-        settings=configuration.slice_of(experiment.synchrony, "conditions"),
+        settings=configuration.only(
+            experiment.synchrony,
+            "samples",
+            "penalty",
+            "split_seeds",
+            "precision",
+            "group_by",
+        ),
     script:
         "../scripts/fit_layer_maps.py"
 

@@ -7,9 +7,11 @@ jobs.run(
     snakemake.threads,
     "r2:layer_maps",
     scenarios=snakemake.input.scenarios,
-    engaged=snakemake.input.engaged,
     source=snakemake.input.source,
+    target=snakemake.input.target,
     output=snakemake.output[0],
     condition=snakemake.params.condition,
     settings=snakemake.params.settings,
+    device=snakemake.config["synchrony"]["device"],
+    memory_gb=snakemake.config["synchrony"]["memory_gb"],
 )

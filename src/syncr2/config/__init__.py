@@ -22,6 +22,7 @@ from syncr2.config.experiment import (
     Scenarios,
     States,
     Synchrony,
+    only,
     slice_of,
 )
 from syncr2.config.schema import REPOSITORY, SCHEMA, examine, schema
@@ -42,6 +43,7 @@ __all__ = [
     "States",
     "Synchrony",
     "load",
+    "only",
     "schema",
     "slice_of",
 ]
@@ -83,7 +85,7 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         models[entry["name"]] = Model(**{**entry, **paths, "miniature": spec})
     everyone = ids.unordered_pairs(list(models))
     pairs = everyone if raw["pairs"] == "all" else [(first, second) for first, second in raw["pairs"]]
-    scenarios, synchrony = raw["scenarios"], raw["synchrony"]
+    scenarios = raw["scenarios"]
     return Experiment(
         results=Path(raw["results"]).expanduser(),
         scenarios=Scenarios(
@@ -99,19 +101,33 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         prompts=Path(raw["prompts"]).expanduser(),
         dialogue=Dialogue(**raw["dialogue"]),
         states=States(**raw["states"]),
-        synchrony=Synchrony(
-            samples=None if synchrony["samples"] == "auto" else synchrony["samples"],
-            penalty=float(synchrony["penalty"]),
-            split_seeds=tuple(synchrony["split_seeds"]),
-            conditions=ids.conditions(synchrony["passive"], synchrony["lags"]),
-            group_by=tuple(synchrony["group_by"]),
-        ),
+        synchrony=_synchrony(raw["synchrony"], len(raw["seeds"])),
         judges={entry["name"]: JudgeSettings.from_dict(entry) for entry in raw["judges"]},
         covariates=tuple(raw["statistics"]["covariates"]),
         max_failure_rate=raw["statistics"]["max_failure_rate"],
         resources=Resources(**raw["resources"]),
         title=raw["report"]["title"],
         notice=raw["report"]["notice"],
+    )
+
+
+def _synchrony(raw: Mapping[str, Any], n_seeds: int) -> Synchrony:
+    # The others stand under the same name in both.
+    single = ("folds", "fold_seed", "bootstrap_draws", "null_draws", "baselines", "device", "precision")
+    return Synchrony(
+        protocols=tuple(raw["protocols"]),
+        samples=None if raw["samples"] == "auto" else raw["samples"],
+        penalty=float(raw["penalty"]),
+        split_seeds=tuple(raw["split_seeds"]),
+        # Pseudo pairs take two seeds; a pilot with one goes without them, whatever the key says.
+        conditions=ids.conditions(
+            raw["passive"], raw["lags"], raw["untrained"], raw["pseudo"] and n_seeds > 1
+        ),
+        group_by=tuple(raw["group_by"]),
+        penalties=tuple(float(penalty) for penalty in raw["penalties"]),
+        profile_lags=tuple(raw["profile_lags"]),
+        memory_gb=float(raw["memory_gb"]),
+        **{key: raw[key] for key in single},
     )
 
 

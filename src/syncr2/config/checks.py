@@ -13,8 +13,9 @@ from typing import Any
 from syncr2.config.schema import REPOSITORY, Candidate, Problem
 from syncr2.errors import SyncR2Error
 from syncr2.prompts import TEMPLATES, Prompts
+from syncr2.records import Problems, load
+from syncr2.sotopia import EPISODES, count_episodes
 from syncr2.sotopia import FILES as SCENARIO_FILES
-from syncr2.sotopia import count_episodes
 
 BUNDLED_SCENARIOS = REPOSITORY / "resources" / "scenarios"
 BUNDLED_PROMPTS = REPOSITORY / "resources" / "prompts"
@@ -22,7 +23,7 @@ BUNDLED_PROMPTS = REPOSITORY / "resources" / "prompts"
 
 def check(candidate: Candidate) -> list[Problem]:
     """Everything wrong that the schema could not see."""
-    checks = (_results, _scenarios, _prompts, _lags, _samples)
+    checks = (_results, _scenarios, _prompts, _lags, _samples, _folds, _profile_lags)
     return [problem for each in checks for problem in each(candidate)]
 
 
@@ -48,6 +49,21 @@ def n_episodes(scenarios: Mapping[str, Any]) -> int:
     if folder is None:
         raise SyncR2Error("`all` is not known before the files are fetched; give a number, such as 450.")
     return count_episodes(folder)
+
+
+def _n_environments(scenarios: Mapping[str, Any]) -> int | None:
+    """Environments of the episodes to be played; None where the list is not on this machine, or not right."""
+    folder = scenario_folder(scenarios)
+    if folder is None:
+        return None
+    problems = Problems()
+    try:
+        records = load(folder, EPISODES, problems)
+        problems.raise_if_any(folder)
+        played = records[: n_episodes(scenarios)]
+    except SyncR2Error:
+        return None  # _scenarios says it
+    return len({record.text("env_id") for _, record in played})
 
 
 def max_samples(episodes: int, per_episode: int) -> int:
@@ -137,8 +153,12 @@ def _prompts(candidate: Candidate) -> Iterator[Problem]:
 
 
 def _usable_lags(max_turns: int) -> range:
+    return range(3, _longest_lag(max_turns) + 1, 2)
+
+
+def _longest_lag(max_turns: int) -> int:
     # Agent 2 first speaks at turn 1, and its target must come before max_turns.
-    return range(3, max_turns - 1, 2)
+    return max_turns - 2
 
 
 def _lags(candidate: Candidate) -> Iterator[Problem]:
@@ -184,4 +204,40 @@ def _samples(candidate: Candidate) -> Iterator[Problem]:
             f"synchrony.samples: found {wanted}; allowed: up to {possible}, or `auto`. At lag {lag}, "
             f"{episodes} episodes × {seeds} seeds × {turns} turns of agent 2 with a target give "
             f"{episodes * seeds * turns}, and test and training set take whole episodes.",
+        )
+
+
+def _corrected(candidate: Candidate) -> bool:
+    """Whether the keys of the corrected protocol count at all."""
+    return (
+        candidate.sound(("synchrony", "protocols")) and "corrected" in candidate.raw["synchrony"]["protocols"]
+    )
+
+
+def _folds(candidate: Candidate) -> Iterator[Problem]:
+    if not _corrected(candidate) or not candidate.sound(("synchrony", "folds"), ("scenarios",)):
+        return
+    folds, there = candidate.raw["synchrony"]["folds"], _n_environments(candidate.raw["scenarios"])
+    if there is not None and folds > there:
+        allowed = f"from 3 to {there}" if there >= 3 else "none"
+        yield Problem(
+            ("synchrony", "folds"),
+            f"synchrony.folds: found {folds}, but the episodes to be played have {there} environments, and a "
+            f"fold holds whole ones; allowed: {allowed}. Lower it, play more episodes, or take `corrected` "
+            "off synchrony.protocols.",
+        )
+
+
+def _profile_lags(candidate: Candidate) -> Iterator[Problem]:
+    if not _corrected(candidate) or not candidate.sound(("dialogue", "max_turns")):
+        return
+    max_turns = candidate.raw["dialogue"]["max_turns"]
+    longest = _longest_lag(max_turns)
+    beyond = [str(lag) for _, lag in candidate.sound_items("synchrony", "profile_lags") if lag > longest]
+    if beyond:
+        yield Problem(
+            ("synchrony", "profile_lags"),
+            f"synchrony.profile_lags: found {', '.join(beyond)}, but no turn that far ahead is left for "
+            f"agent 2, who speaks first at turn 1; allowed with dialogue.max_turns = {max_turns}: 1 to "
+            f"{longest}.",
         )

@@ -67,13 +67,28 @@ class States:
 
 @dataclass(frozen=True)
 class Synchrony:
-    """Ridge maps and SyncR². `samples` is None for as many as every condition of a pair has."""
+    """Ridge maps and SyncR²; see the schema for each key.
 
+    `samples` is None for as many as every condition of a pair has. `conditions` are those that passive,
+    lags, untrained and pseudo come to with the seeds that there are.
+    """
+
+    protocols: tuple[str, ...]
     samples: int | None
     penalty: float
     split_seeds: tuple[int, ...]
     conditions: tuple[ids.Condition, ...]
     group_by: tuple[str, ...]
+    folds: int
+    fold_seed: int
+    penalties: tuple[float, ...]
+    bootstrap_draws: int
+    null_draws: int
+    profile_lags: tuple[int, ...]
+    baselines: bool
+    device: str
+    precision: str
+    memory_gb: float
 
 
 @dataclass(frozen=True)
@@ -129,3 +144,8 @@ class Experiment:
 def slice_of(settings: Any, *leave_out: str) -> dict[str, Any]:
     """A dataclass as a plain dict for a rule's params, without keys that cannot change a result."""
     return {key: value for key, value in asdict(settings).items() if key not in leave_out}
+
+
+def only(settings: Any, *keys: str) -> dict[str, Any]:
+    """The opposite of `slice_of`: these keys alone, for a rule that few of a section's keys can change."""
+    return {key: getattr(settings, key) for key in keys}

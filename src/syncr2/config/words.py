@@ -109,7 +109,8 @@ def _allowed_of_type(kind: str, rule: Mapping[str, Any]) -> str:
         least, most = rule.get("minItems", 0), rule.get("maxItems")
         count = f" of {least} items" if least == most else f" of at least {least}" if least else ""
         unlike = "; none twice" if rule.get("uniqueItems") else ""
-        return f"list{count} (each: {allowed(rule['items'])}{unlike})"
+        needed = f" with {allowed(rule['contains'])} among them" if "contains" in rule else ""
+        return f"list{count} (each: {allowed(rule['items'])}{unlike}){needed}"
     return _NOUNS[kind]
 
 
@@ -190,10 +191,11 @@ def _wrong_value(found: Any, rule: Mapping[str, Any]) -> str:
 
 
 def _kinds(rule: Mapping[str, Any]) -> set[str]:
-    """Types that a rule lets pass; words of an enum or const count as text."""
+    """Types that a rule lets pass."""
     if "oneOf" in rule:
         return set().union(*(_kinds(option) for option in rule["oneOf"]))
-    return {"string"} if "enum" in rule or "const" in rule else set(_types(rule))
+    named = rule.get("enum", [rule["const"]] if "const" in rule else [])
+    return {kind for each in named if (kind := _kind(each))} or set(_types(rule))
 
 
 def _kind(value: Any) -> str | None:

@@ -24,6 +24,8 @@ from syncr2.ids import CROSS_FAMILY
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6E6E6E", "#C8C8C8"
+# Not of that palette, whose other colours are taken: dark and dull beside its orange and vermillion.
+BROWN = "#7F5A2E"
 
 MARKER_SIZE = 4.8  # points
 SYNC_LABEL = "SyncR²"
@@ -49,10 +51,12 @@ _CONDITIONS = {
     "passive": Look(ORANGE, "s"),
     "lag3": Look(SKY, "^"),
     "lag5": Look(PURPLE, "D"),
+    "untrained": Look(GREY, "X"),
+    "pseudo": Look(BROWN, "v"),
 }
 # The counts of colours and markers have no common divisor, so the two cues together repeat late.
 _FAMILY_SPARE = ((ORANGE, PURPLE, BLACK, SKY, GREY), ("^", "v", "P", "X", "p", "<", ">"))
-_CONDITION_SPARE = ((BLUE, GREEN, VERMILLION, GREY), ("v", "P", "X", "p", "<"))
+_CONDITION_SPARE = ((BLUE, GREEN, VERMILLION), ("P", "p", "<", ">"))
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def family_looks(families: Iterable[str]) -> dict[str, Look]:
 
 
 def condition_looks(conditions: Iterable[str]) -> dict[str, Look]:
-    """Return colour and marker of each condition; the published four always look the same."""
+    """Return colour and marker of each condition; those of the workflow always look the same."""
     return _looks(conditions, _CONDITIONS, _CONDITION_SPARE)
 
 

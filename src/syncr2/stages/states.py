@@ -11,7 +11,16 @@ import numpy as np
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
 from syncr2.ids import OrderedPair
-from syncr2.models import ModelSource, describe, load_config, load_encoder, load_model, resolve_device
+from syncr2.models import (
+    ModelSource,
+    describe,
+    load_config,
+    load_encoder,
+    load_model,
+    load_untrained,
+    resolve_device,
+    untrained_seed,
+)
 from syncr2.prompts import Prompts
 from syncr2.provenance import made_by
 from syncr2.scenarios import Episode, read_scenarios
@@ -40,7 +49,8 @@ def replay_shard(
     scenarios, dialogues, output, prompts : str
         Paths: checked scenarios, dialogues, HDF5 to write, folder of templates.
     pair, reading : str
-        Ordered pair; `engaged` (the prompts that were answered) or `passive` (a bystander's).
+        Ordered pair; `engaged` (the prompts that were answered), `passive` (a bystander's), or `untrained`
+        (the prompts that were answered, read by each model's untrained twin).
     shard, shard_size : int
         Which episodes the dialogues must be of.
     models : mapping
@@ -62,13 +72,13 @@ def replay_shard(
     asked: dict[str, list[list[Sequence[int]]]] = {agent: [] for agent in AGENTS}
     rows: dict[str, list[StateRow]] = {agent: [] for agent in AGENTS}
     for record, episode in zip(records, episodes, strict=True):
-        if reading == "engaged":
-            read = engaged_prompts(record)
-        else:
+        if reading == "passive":
             pair_encoders = (encoders[ordered.agent1], encoders[ordered.agent2])
             read = passive_prompts(
                 record, episode, pair_encoders, templates, settings["bystander"] == "private"
             )
+        else:
+            read = engaged_prompts(record)
         for agent in AGENTS:
             asked[agent].append([])
         for turn, ids, row in zip(record["turns"], read, state_rows(record, read), strict=True):
@@ -77,7 +87,10 @@ def replay_shard(
 
     hidden: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(ordered):
-        model = load_model(sources[name], resolved)
+        if reading == "untrained":
+            model = load_untrained(sources[name], resolved, untrained_seed(name))
+        else:
+            model = load_model(sources[name], resolved)
         for agent in AGENTS:
             if getattr(ordered, agent) == name:
                 states = replay(model, asked[agent], batch_tokens)
@@ -87,7 +100,9 @@ def replay_shard(
 
     template = templates.sha256("bystander" if reading == "passive" else "engaged")
     described = {
-        name: describe(source, encoders[name], load_config(source)) for name, source in sources.items()
+        name: describe(source, encoders[name], load_config(source))
+        | ({"weights": "random", "seed": untrained_seed(name)} if reading == "untrained" else {})
+        for name, source in sources.items()
     }
     record = made_by(
         "states",
