@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from syncr2.backends import Array, Backend
 from syncr2.errors import SyncR2Error
-from syncr2.nested import Computing, Folded, Resampled, Score, Scorer, TargetRows
+from syncr2.nested import Clusters, Computing, Folded, Score, Scorer, TargetRows
 from syncr2.ridge import Layers, mean_r2, read_layer
 
 # A kernel of all rows in fold order, (n_samples, n_samples).
@@ -73,7 +73,7 @@ def fit_kernels(
     target: Layers,
     target_layer: NDArray[np.intp],
     fold: NDArray[np.intp],
-    resampled: Resampled,
+    clusters: Clusters,
     computing: Computing,
 ) -> Fitted:
     """Score maps whose kernel is chosen among candidates on inner folds.
@@ -88,12 +88,12 @@ def fit_kernels(
     target : Layers, (n_target_layers, n_samples, d)
     target_layer : ndarray of int, shape (n_folds, n_layers)
     fold : ndarray of int, shape (n_samples,)
-    resampled : Resampled
+    clusters : Clusters
     computing : Computing
     """
     folded = Folded.of(fold)
     targets = TargetRows(target, folded, computing)
-    scorer = Scorer(folded, target_layer.shape, resampled, [np.ones(len(fold), dtype=bool)])
+    scorer = Scorer(folded, target_layer.shape, clusters, [np.ones(len(fold), dtype=bool)])
     choice = np.zeros(target_layer.shape, dtype=np.intp)
     known: dict[object, tuple[int, NDArray, NDArray]] = {}
     for layer in range(target_layer.shape[1]):

@@ -118,11 +118,14 @@ class Baselines:
         x = np.asarray(met.sources[INTERACTION.name][layer], dtype=np.float64)
         y = np.asarray(met.targets[INTERACTION.name][m], dtype=np.float64)
         found = {
-            "affine": affine_r2(x, y, met.fold, self._protocol.penalties),
+            "affine": affine_r2(x, y, met.fold),
             "kernel_ridge": kernel_ridge_r2(x, y, met.fold),
             "mlp": mlp_r2(x, y, met.fold, seed=seed),
         }
-        return {name: met.measure(Score(r2[:, None], np.empty((0, 1)))) for name, r2 in found.items()}
+        return {
+            name: met.measure(Score(r2[:, None], np.full((len(met.clusters.names), 1), np.nan)))
+            for name, r2 in found.items()
+        }
 
     def _with_source(
         self,
@@ -133,7 +136,7 @@ class Baselines:
     ) -> dict[str, Measure]:
         """A baseline alone, and the source beside it with a penalty of its own."""
         folded, target = Folded.of(met.fold), met.targets[INTERACTION.name]
-        arguments = (target, self._chosen.target_layer, met.fold, met.resampled, self._protocol.computing)
+        arguments = (target, self._chosen.target_layer, met.fold, met.clusters, self._protocol.computing)
         alone = fit_kernels(base, key, *arguments)
         source = _Remembered(
             lambda i: layer_kernel(met.sources[INTERACTION.name], i, folded, self._protocol.computing)
@@ -158,7 +161,7 @@ class Baselines:
             met.targets[condition.name],
             layer,
             met.fold,
-            met.resampled,
+            met.clusters,
             self._protocol.computing,
         )
         return met.measure(fitted.score)
@@ -167,7 +170,7 @@ class Baselines:
         """The interaction's penalty and target layers, on another meeting."""
         source, target = met.sources[condition.name], met.targets[condition.name]
         computing = self._protocol.computing
-        (found,) = score(source, target, met.fold, self._chosen, met.resampled, computing)
+        (found,) = score(source, target, met.fold, self._chosen, met.clusters, computing)
         return met.measure(found)
 
 

@@ -2,8 +2,8 @@
 
 Against the published protocol it changes four things. Folds are grouped by environment, so that no scenario
 stands on both sides. All conditions are measured on the same target rows, those that exist in every one of
-them. Penalty and target layer are chosen on inner folds. And every value has bootstrap draws that
-conditions share. Beside the states as they are (`plain`) it measures them centred within each dialogue
+them. Penalty and target layer are chosen on inner folds. And every value has an interval over environments
+that conditions share. Beside the states as they are (`plain`) it measures them centred within each dialogue
 (`centred`), so that only what moves within a dialogue counts.
 """
 
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from syncr2.errors import SyncR2Error
 from syncr2.folds import environment_folds, fold_of
 from syncr2.ids import DIRECTIONS, INTERACTION, Condition
-from syncr2.intervals import environment_weights
 from syncr2.measures import Measure, Measures
-from syncr2.nested import Computing, Resampled, Score, Selection, inner_r2, score, select
+from syncr2.nested import Clusters, Computing, Score, Selection, inner_r2, score, select
 from syncr2.ridge import Layers
 from syncr2.samples import Row
 from syncr2.store import StackedStates
@@ -38,7 +37,6 @@ class Protocol:
     folds: int = 5
     fold_seed: int = 0
     penalties: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0, 1000.0)
-    bootstrap_draws: int = 2000
     computing: Computing = field(default_factory=Computing)
 
 
@@ -53,8 +51,8 @@ class Meeting:
     rows : list of Row
         Key of every target row.
     fold : ndarray of int, shape (n_samples,)
-    resampled : Resampled
-        Environment of every row, and bootstrap weights.
+    clusters : Clusters
+        Environment of every row.
     dialogue : ndarray of int, shape (n_samples,)
         Number of each row's dialogue; rows of a dialogue stand together.
     """
@@ -63,17 +61,17 @@ class Meeting:
     targets: Mapping[str, Layers]
     rows: list[Row]
     fold: NDArray[np.intp]
-    resampled: Resampled
+    clusters: Clusters
     dialogue: NDArray[np.intp]
 
     @property
     def n_environments(self) -> int:
         """Environments with rows here."""
-        return len(np.unique(self.resampled.environment))
+        return len(np.unique(self.clusters.environment))
 
     def measure(self, found: Score, chosen: Selection | None = None) -> Measure:
         """A score of all rows as a measure."""
-        return Measure(found, len(self.rows), self.n_environments, chosen)
+        return Measure(found, self.clusters.names, len(self.rows), self.n_environments, chosen)
 
 
 def meet(
@@ -131,10 +129,7 @@ def meet(
         {name: stack[1].take(index[name][:, 1]) for name, stack in stacks.items()},
         rows,
         fold_of(names, folds),
-        Resampled(
-            np.array([place[name] for name in names]),
-            environment_weights(everywhere, protocol.bootstrap_draws),
-        ),
+        Clusters(np.array([place[name] for name in names]), tuple(everywhere)),
         np.cumsum([i > 0 and row[:2] != rows[i - 1][:2] for i, row in enumerate(rows)]),
     )
 
@@ -209,7 +204,7 @@ def _conditions(met: Meeting, kind: str, protocol: Protocol) -> dict[str, Measur
         inner = inner_r2(sources, target, met.fold, protocol.penalties, protocol.computing)
         for name in names:
             chosen = select(inner[name], protocol.penalties)
-            (found,) = score(sources[name], target, met.fold, chosen, met.resampled, protocol.computing)
+            (found,) = score(sources[name], target, met.fold, chosen, met.clusters, protocol.computing)
             measures[name] = met.measure(found, chosen=chosen)
     return {name: measures[name] for name in met.sources}
 
@@ -227,28 +222,26 @@ def _groups(
     }
     if not masks:
         return {}
-    together = score(
-        source, target, met.fold, chosen, met.resampled, protocol.computing, list(masks.values())
-    )
+    together = score(source, target, met.fold, chosen, met.clusters, protocol.computing, list(masks.values()))
     found = {}
     for ((column, value), mask), one in zip(masks.items(), together, strict=True):
-        n_environments = len(np.unique(met.resampled.environment[mask]))
+        n_environments = len(np.unique(met.clusters.environment[mask]))
         if np.isnan(one.r2).all():
             continue
-        found["one", column, value] = Measure(one, int(mask.sum()), n_environments)
+        found["one", column, value] = Measure(one, met.clusters.names, int(mask.sum()), n_environments)
         # Two rows a fold make a variance; a map needs as many training folds as the whole has.
         if (np.bincount(met.fold[mask], minlength=protocol.folds) >= 2).all():
             rows = np.flatnonzero(mask)
-            resampled = Resampled(met.resampled.environment[mask], met.resampled.weights)
+            clusters = met.clusters._replace(environment=met.clusters.environment[mask])
             (own,) = score(
                 SomeRows(source, rows),
                 SomeRows(target, rows),
                 met.fold[mask],
                 chosen,
-                resampled,
+                clusters,
                 protocol.computing,
             )
-            found["separate", column, value] = Measure(own, len(rows), n_environments)
+            found["separate", column, value] = Measure(own, met.clusters.names, len(rows), n_environments)
     return found
 
 

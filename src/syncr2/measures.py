@@ -1,7 +1,8 @@
 """What is measured on outer folds, and its HDF5 layout.
 
-A measure is R² of chosen maps by fold and source layer, with its bootstrap draws. SyncR² of a measure is the
-mean over source layers of R² averaged over folds, raw or with negative layers set to 0 as published.
+A measure is R² of chosen maps by fold and source layer, with each environment's influence on it. SyncR² of
+a measure is the mean over source layers of R² averaged over folds, raw or with negative layers set to 0 as
+published.
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ class Measure:
     Attributes
     ----------
     score : Score
-        R², (n_folds, n_source_layers), and draws, (n_draws, n_source_layers).
+        R², (n_folds, n_source_layers), and influences, (n_environments, n_source_layers); NaN where unknown.
+    environments : tuple of str
+        All that the folds were drawn over.
     n_samples : int
         Test rows over all folds.
     n_environments : int
+        Those with test rows.
     chosen : Selection or None
         Penalty and target layer, (n_folds, n_source_layers) each.
     """
 
     score: Score
+    environments: tuple[str, ...]
     n_samples: int
     n_environments: int
     chosen: Selection | None = None
@@ -59,9 +64,15 @@ class Measure:
         """The mean over source layers; `clipped` sets negative layers to 0 first."""
         return float((np.maximum(self.layers, 0) if clipped else self.layers).mean())
 
-    def sync_draws(self, clipped: bool = True) -> NDArray[np.float64]:
-        """The same for every bootstrap draw, (n_draws,)."""
-        draws = self.score.draws
+    def sync_draws(self, multiplied: NDArray[np.float64], clipped: bool = True) -> NDArray[np.float64]:
+        """The same for every bootstrap draw, (n_draws,).
+
+        Parameters
+        ----------
+        multiplied : ndarray, shape (n_draws, n_environments)
+            See `intervals.multipliers`.
+        """
+        draws = self.layers + multiplied @ self.score.influence
         return (np.maximum(draws, 0) if clipped else draws).mean(axis=1)
 
 
@@ -117,11 +128,11 @@ def _write_all(file: h5py.File, where: str, measures: Mapping[Any, Measure]) -> 
         # Values of columns are free text; only their number is a path.
         group = file.create_group(f"{where}/{i}")
         group.attrs["key"] = list(key)
+        group.attrs["environments"] = list(measure.environments)
         group.attrs["n_samples"] = measure.n_samples
         group.attrs["n_environments"] = measure.n_environments
         group.create_dataset("r2", data=measure.score.r2)
-        # Quantiles of draws need no more digits; 2,000 draws of 36 pairs would fill the disk otherwise.
-        group.create_dataset("draws", data=measure.score.draws.astype(np.float32))
+        group.create_dataset("influence", data=measure.score.influence)
         if measure.chosen is not None:
             group.create_dataset("penalty", data=measure.chosen.penalty)
             group.create_dataset("target_layer", data=measure.chosen.target_layer)
@@ -130,6 +141,12 @@ def _write_all(file: h5py.File, where: str, measures: Mapping[Any, Measure]) -> 
 def _read_all(file: h5py.File, where: str) -> Iterator[tuple[Iterable[str], Measure]]:
     for group in sorted(file[where].values(), key=lambda part: int(part.name.rsplit("/", 1)[1])):
         chosen = Selection(group["penalty"][()], group["target_layer"][()]) if "penalty" in group else None
-        score = Score(group["r2"][()], group["draws"][()].astype(np.float64))
-        measure = Measure(score, int(group.attrs["n_samples"]), int(group.attrs["n_environments"]), chosen)
+        score = Score(group["r2"][()], group["influence"][()])
+        measure = Measure(
+            score,
+            tuple(str(name) for name in group.attrs["environments"]),
+            int(group.attrs["n_samples"]),
+            int(group.attrs["n_environments"]),
+            chosen,
+        )
         yield tuple(str(part) for part in group.attrs["key"]), measure

@@ -197,26 +197,26 @@ class Score(NamedTuple):
     ----------
     r2 : ndarray, shape (n_folds, n_source_layers)
         NaN for a fold with fewer than two rows that count.
-    draws : ndarray, shape (n_draws, n_source_layers)
-        Bootstrap draws of the mean over folds.
+    influence : ndarray, shape (n_environments, n_source_layers)
+        What each environment contributes to the mean over folds (see `syncr2.intervals`).
     """
 
     r2: NDArray[np.float64]
-    draws: NDArray[np.float64]
+    influence: NDArray[np.float64]
 
 
-class Resampled(NamedTuple):
-    """Environments and their bootstrap weights.
+class Clusters(NamedTuple):
+    """Which environment each row belongs to.
 
     Attributes
     ----------
     environment : ndarray of int, shape (n_samples,)
-        Position of each row's environment.
-    weights : ndarray, shape (n_draws, n_environments)
+        Position of each row's environment among `names`.
+    names : tuple of str
     """
 
     environment: NDArray[np.intp]
-    weights: NDArray[np.float64]
+    names: tuple[str, ...]
 
 
 def score(
@@ -224,7 +224,7 @@ def score(
     target: Layers,
     fold: NDArray[np.intp],
     chosen: Selection,
-    resampled: Resampled,
+    clusters: Clusters,
     computing: Computing,
     subsets: Sequence[NDArray[np.bool_]] | None = None,
 ) -> list[Score]:
@@ -236,7 +236,7 @@ def score(
         As for `inner_r2`.
     chosen : Selection
         Penalty and target layer of every fold and source layer.
-    resampled : Resampled
+    clusters : Clusters
     subsets : sequence of bool arrays, each (n_samples,), optional
         Which test rows count, for several scores of the same maps; default all.
 
@@ -247,7 +247,7 @@ def score(
     """
     folded = Folded.of(fold)
     masks = [np.ones(len(fold), dtype=bool)] if subsets is None else list(subsets)
-    scorer = Scorer(folded, chosen.penalty.shape, resampled, masks)
+    scorer = Scorer(folded, chosen.penalty.shape, clusters, masks)
     targets = TargetRows(target, folded, computing)
     for layer in range(chosen.penalty.shape[1]):
         maps = source_layer(source, layer, folded, computing)
@@ -296,14 +296,12 @@ class Scorer:
         self,
         folded: Folded,
         shape: tuple[int, ...],
-        resampled: Resampled,
+        clusters: Clusters,
         subsets: Sequence[NDArray[np.bool_]],
     ) -> None:
-        self._folded, self._resampled, self._subsets = folded, resampled, subsets
-        n_draws = len(resampled.weights)
-        self._even = np.ones((1, resampled.weights.shape[1]))
+        self._folded, self._clusters, self._subsets = folded, clusters, subsets
         self._r2 = np.full((len(subsets), *shape), np.nan)
-        self._draws = np.full((len(subsets), n_draws, *shape), np.nan)
+        self._influence = np.zeros((len(subsets), shape[0], len(clusters.names), shape[1]))
 
     def add(self, test: int, layer: int, values: NDArray, residual: NDArray) -> None:
         """Take in one map's test fold."""
@@ -312,15 +310,15 @@ class Scorer:
             counts = subset[rows]
             if counts.sum() < 2:
                 continue
-            sums = FoldSums.of(values[counts], residual[counts], self._resampled.environment[rows[counts]])
-            self._r2[i, test, layer] = sums.r2(self._even)[0]
-            if self._draws.shape[1]:
-                self._draws[i, :, test, layer] = sums.r2(self._resampled.weights)
+            environment = self._clusters.environment[rows[counts]]
+            sums = FoldSums.of(values[counts], residual[counts], environment)
+            self._r2[i, test, layer] = sums.r2()[0]
+            self._influence[i, test, sums.environments, layer] = sums.influence()
 
     def scores(self) -> list[Score]:
-        """One `Score` a subset, its draws averaged over the folds that could be scored."""
+        """One `Score` a subset, influences averaged over the folds that could be scored."""
         found = []
-        for r2, draws in zip(self._r2, self._draws, strict=True):
-            scored = ~np.isnan(r2).any(axis=1)
-            found.append(Score(r2, draws[:, scored].mean(axis=1) if scored.any() else draws[:, 0]))
+        for r2, influence in zip(self._r2, self._influence, strict=True):
+            n_scored = max(1, int((~np.isnan(r2).any(axis=1)).sum()))
+            found.append(Score(r2, influence.sum(axis=0) / n_scored))
         return found

@@ -221,25 +221,27 @@ def _by_kernels(
 
 
 def similarity_null(
-    left: Sequence[NDArray], right: Sequence[NDArray], permutations: NDArray[np.intp], computing: Computing
+    left: Layers, right: Layers, permutations: NDArray[np.intp], computing: Computing
 ) -> Null:
     """Inner products of symmetric matrices of a source and a target, observed and permuted.
 
     Parameters
     ----------
-    left, right : sequence of ndarray, each (n_samples, n_samples)
-        See `syncr2.similarity`.
+    left, right : Layers, each layer (n_samples, n_samples)
+        See `syncr2.similarity`; an object that makes a matrix when it is asked for it saves memory.
     permutations : ndarray of int, shape (n_draws, n_samples)
     """
-    on, n = computing.on, len(left[0])
+    on, n = computing.on, permutations.shape[1]
     draws = np.concatenate([np.arange(n)[None], permutations])
     packed = on.zeros((len(left), lower_size(n)), DRAWN_IN)
-    for i, matrix in enumerate(left):
-        _pack_lower(on.array(matrix, DRAWN_IN), packed[i])
-    stacked = on.zeros((n, n, len(right)), DRAWN_IN)
-    for i, matrix in enumerate(right):
-        stacked[:, :, i] = on.array(matrix, DRAWN_IN)
-    found = _products(packed, stacked, draws, computing)
+    for i in range(len(left)):
+        _pack_lower(on.array(left[i], DRAWN_IN), packed[i])
+    found = np.empty((len(draws), len(left), len(right)))
+    for some in blocks(len(right), _kernels_at_once(n, computing)):
+        stacked = on.zeros((n, n, len(some)), DRAWN_IN)
+        for i, m in enumerate(some):
+            stacked[:, :, i] = on.array(right[m], DRAWN_IN)
+        found[:, :, some.start : some.stop] = _products(packed, stacked, draws, computing)
     return Null(found[0], found[1:])
 
 

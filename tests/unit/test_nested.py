@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from syncr2.errors import SyncR2Error
 from syncr2.folds import environment_folds, fold_of
-from syncr2.intervals import environment_weights, interval
-from syncr2.nested import Computing, Resampled, inner_r2, score, select
+from syncr2.intervals import interval, multipliers
+from syncr2.nested import Clusters, Computing, inner_r2, score, select
 
 PENALTIES = [0.1, 10.0, 1000.0]
 
@@ -38,6 +39,10 @@ def folds_for(names, n_folds=4, seed=0):
     return fold_of(names, environment_folds(names, n_folds, seed))
 
 
+def clusters_of(environment):
+    return Clusters(environment, tuple(f"e{i}" for i in range(environment.max() + 1)))
+
+
 def by_sklearn(x, y, train, test, penalty):
     return r2_score(y[test], Ridge(alpha=penalty).fit(x[train], y[train]).predict(x[test]))
 
@@ -63,8 +68,7 @@ def test_outer_scores_are_those_of_the_choice_on_folds_it_did_not_see():
     source, target, names, environment = planted(1)
     fold = folds_for(names)
     chosen = select(inner_r2({"s": source}, target, fold, PENALTIES, Computing())["s"], PENALTIES)
-    resampled = Resampled(environment, environment_weights(sorted(set(names)), 0))
-    (found,) = score(source, target, fold, chosen, resampled, Computing())
+    (found,) = score(source, target, fold, chosen, clusters_of(environment), Computing())
     for outer in range(4):
         for layer, x in enumerate(source):
             y, penalty = target[chosen.target_layer[outer, layer]], chosen.penalty[outer, layer]
@@ -81,8 +85,8 @@ def test_choosing_on_test_rows_flatters_noise_and_nested_choice_does_not():
         source, target = rng.standard_normal((1, 160, 2)), rng.standard_normal((30, 160, 1))
         inner = inner_r2({"s": source}, target, fold, [0.1], Computing())["s"]
         chosen = select(inner, [0.1])
-        resampled = Resampled(environment, np.empty((0, 8)))
-        nested.append(score(source, target, fold, chosen, resampled, Computing())[0].r2.mean())
+        found = score(source, target, fold, chosen, clusters_of(environment), Computing())[0]
+        nested.append(found.r2.mean())
         flattered.append(
             np.mean(
                 [max(by_sklearn(source[0], y, fold != o, fold == o, 0.1) for y in target) for o in range(4)]
@@ -92,21 +96,22 @@ def test_choosing_on_test_rows_flatters_noise_and_nested_choice_does_not():
     assert np.mean(nested) < 0.0
 
 
-def test_a_bootstrap_draw_is_r2_with_repeated_environments():
+def test_an_influence_is_what_leaving_an_environment_out_changes():
     source, target, names, environment = planted(3)
     fold = folds_for(names)
     chosen = select(inner_r2({"s": source}, target, fold, [1.0], Computing())["s"], [1.0])
-    weights = np.random.default_rng(0).integers(1, 4, (2, 12)).astype(float)
-    (found,) = score(source, target, fold, chosen, Resampled(environment, weights), Computing())
-    for draw, weight in enumerate(weights):
-        repeats = weight[environment].astype(int)
-        wanted = []
-        for outer in range(4):
-            y, test = target[chosen.target_layer[outer, 0]], fold == outer
-            model = Ridge(alpha=1.0).fit(source[0][~test], y[~test])
-            again = np.repeat(np.flatnonzero(test), repeats[test])
-            wanted.append(r2_score(y[again], model.predict(source[0][again])))
-        assert found.draws[draw, 0] == pytest.approx(np.mean(wanted), abs=1e-9)
+    (found,) = score(source, target, fold, chosen, clusters_of(environment), Computing())
+    for outer in range(4):
+        y, test = target[chosen.target_layer[outer, 0]], fold == outer
+        model = Ridge(alpha=1.0).fit(source[0][~test], y[~test])
+        there = np.unique(environment[test])
+        without = []
+        for left_out in there:
+            kept = test & (environment != left_out)
+            without.append(r2_score(y[kept], model.predict(source[0][kept])))
+        n = len(there)
+        wanted = np.sqrt((n - 1) / n) * (np.mean(without) - np.array(without)) / 4
+        np.testing.assert_allclose(found.influence[there, 0], wanted, atol=1e-9)
 
 
 def test_subsets_are_scored_from_the_same_maps():
@@ -114,13 +119,13 @@ def test_subsets_are_scored_from_the_same_maps():
     fold = folds_for(names)
     chosen = select(inner_r2({"s": source}, target, fold, [1.0], Computing())["s"], [1.0])
     half, none = environment % 2 == 0, environment < 0
-    resampled = Resampled(environment, np.ones((1, 12)))
-    some, nothing = score(source, target, fold, chosen, resampled, Computing(), [half, none])
+    some, nothing = score(source, target, fold, chosen, clusters_of(environment), Computing(), [half, none])
     y, test = target[chosen.target_layer[0, 0]], fold == 0
     model = Ridge(alpha=1.0).fit(source[0][~test], y[~test])
     wanted = r2_score(y[test & half], model.predict(source[0][test & half]))
     assert some.r2[0, 0] == pytest.approx(wanted, abs=1e-9)
-    assert some.draws[0] == pytest.approx(some.r2.mean(axis=0), abs=1e-9)
+    assert (some.influence[1::2] == 0).all(), "environments that do not count have no influence"
+    assert (some.influence[::2] != 0).any()
     assert np.isnan(nothing.r2).all()
 
 
@@ -133,7 +138,7 @@ def test_no_environment_is_on_both_sides_and_folds_are_even():
 
 
 def test_too_few_environments_and_empty_folds_are_refused():
-    with pytest.raises(SyncR2Error, match="5 folds .* there are 3") as refused:
+    with pytest.raises(SyncR2Error, match="there are 3") as refused:
         environment_folds(["a", "b", "c"], 5, 0)
     assert "synchrony.folds" in str(refused.value)
     with pytest.raises(SyncR2Error, match="at least 3, found 2"):
@@ -142,8 +147,18 @@ def test_too_few_environments_and_empty_folds_are_refused():
         fold_of(["a", "a", "b", "b", "c"], {"a": 0, "b": 1, "c": 2})
 
 
-def test_weights_belong_to_the_name_of_an_environment():
-    weights = environment_weights(["a", "b"], 1000)
-    assert (environment_weights(["b", "c", "a"], 1000)[:, [2, 0]] == weights).all()
-    assert weights.mean() == pytest.approx(1, abs=0.05)
-    assert (weights > 0).all()
+def test_multipliers_belong_to_the_name_of_an_environment():
+    found = multipliers(["a", "b"], 1000)
+    assert (multipliers(["b", "a"], 1000)[:, ::-1] == found).all()
+    assert (multipliers(["a", "c"], 1000)[:, 0] == found[:, 0]).all()
+    many = multipliers([f"e{i}" for i in range(90)], 4000)
+    assert many.mean() == pytest.approx(0, abs=0.01)
+    assert many.var() == pytest.approx(1, abs=0.05)
+
+
+def test_draws_of_equal_influences_are_students_t():
+    draws = multipliers([f"e{i}" for i in range(6)], 20000) @ np.full(6, 1 / np.sqrt(6))
+    found = interval(0.0, draws)
+    assert found.high == pytest.approx(t.ppf(0.975, 5), rel=0.05)
+    assert found.low == pytest.approx(-t.ppf(0.975, 5), rel=0.05)
+    assert np.isnan(interval(0.3, []).low)
