@@ -57,8 +57,8 @@ class Meeting:
         Number of each row's dialogue; rows of a dialogue stand together.
     """
 
-    sources: Mapping[str, Layers]
-    targets: Mapping[str, Layers]
+    sources: Mapping[str, StackedStates | Held]
+    targets: Mapping[str, StackedStates | Held]
     rows: list[Row]
     fold: NDArray[np.intp]
     clusters: Clusters
@@ -119,19 +119,43 @@ def meet(
             f"least {LEAST_SAMPLES} are needed. Play more episodes or longer dialogues, or take the longest "
             "lag off synchrony.lags."
         )
+    # A tenth of the memory for all states that are read again and again; more than that stays on disk.
+    memory = protocol.computing.memory_gb * 1e9 / 10 / (2 * len(stacks))
     folds = environment_folds(list(environments.values()), protocol.folds, protocol.fold_seed)
     names = [environments[row.episode_id] for row in rows]
     everywhere = sorted(folds)
     place = {name: i for i, name in enumerate(everywhere)}
     index = {name: np.array([found[row] for row in rows]) for name, found in joined.items()}
     return Meeting(
-        {name: stack[0].take(index[name][:, 0]) for name, stack in stacks.items()},
-        {name: stack[1].take(index[name][:, 1]) for name, stack in stacks.items()},
+        {name: held(stack[0].take(index[name][:, 0]), memory) for name, stack in stacks.items()},
+        {name: held(stack[1].take(index[name][:, 1]), memory) for name, stack in stacks.items()},
         rows,
         fold_of(names, folds),
         Clusters(np.array([place[name] for name in names]), tuple(everywhere)),
         np.cumsum([i > 0 and row[:2] != rows[i - 1][:2] for i, row in enumerate(rows)]),
     )
+
+
+def held(stack: StackedStates, memory: float) -> StackedStates | Held:
+    """States in memory where they need no more than so many bytes there, else as they are on disk."""
+    n_layers, n_rows, width = stack.shape
+    return Held(stack) if 4 * n_layers * n_rows * width <= memory else stack
+
+
+class Held:
+    """Layers that are read once."""
+
+    def __init__(self, stack: StackedStates) -> None:
+        self.states = stack
+        self._layers: dict[int, NDArray] = {}
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __getitem__(self, layer: int) -> NDArray:
+        if layer not in self._layers:
+            self._layers[layer] = self.states[layer]
+        return self._layers[layer]
 
 
 class Centred:
@@ -193,18 +217,18 @@ def _conditions(met: Meeting, kind: str, protocol: Protocol) -> dict[str, Measur
         return Centred(stack, met.dialogue) if kind == "centred" else stack
 
     # Conditions with the same target rows of the same reading share its kernels.
-    by_target: dict[tuple[object, ...], list[str]] = {}
+    by_target: dict[object, list[str]] = {}
     for name, target in met.targets.items():
-        key = (target.paths, target.agent) if isinstance(target, StackedStates) else (id(target),)
-        by_target.setdefault(key, []).append(name)
+        states = target.states if isinstance(target, Held) else target
+        by_target.setdefault((states.paths, states.agent), []).append(name)
     measures = {}
     for names in by_target.values():
-        target = seen(met.targets[names[0]])
+        shared = seen(met.targets[names[0]])
         sources = {name: seen(met.sources[name]) for name in names}
-        inner = inner_r2(sources, target, met.fold, protocol.penalties, protocol.computing)
+        inner = inner_r2(sources, shared, met.fold, protocol.penalties, protocol.computing)
         for name in names:
             chosen = select(inner[name], protocol.penalties)
-            (found,) = score(sources[name], target, met.fold, chosen, met.clusters, protocol.computing)
+            (found,) = score(sources[name], shared, met.fold, chosen, met.clusters, protocol.computing)
             measures[name] = met.measure(found, chosen=chosen)
     return {name: measures[name] for name in met.sources}
 

@@ -118,14 +118,15 @@ def r2_null(
     folded = Folded.of(fold)
     draws = _in_fold_order(permutations, folded)
     r2 = np.zeros((len(draws), len(source), len(target)))
-    width = np.shape(target[0])[1]
     n_folds = len(folded.ranges)
+    width = len(target) * np.shape(target[0])[1]
+    # Multiplications of a draw by either way; one of a gathered kernel costs about as much as ten of
+    # a product.
+    predicting = len(source) * len(fold) / n_folds * width
+    permuting = len(fold) / 2 * (10 * len(target) + len(source) * len(target))
+    drawn = _by_prediction if predicting < permuting else _by_kernels
     for test in range(n_folds):
-        start, stop = folded.ranges[test]
-        if width * (stop - start) < len(fold):
-            r2 += _by_prediction(source, target, folded, test, draws, penalty, computing)
-        else:
-            r2 += _by_kernels(source, target, folded, test, draws, penalty, computing)
+        r2 += drawn(source, target, folded, test, draws, penalty, computing)
     r2 /= n_folds
     return Null(r2[0], r2[1:])
 
@@ -272,7 +273,7 @@ def _products(
         for start, stop in lower_tiles(n):
             size = (stop - start) * stop
             where = (rows[start:stop, None] * n + rows[:stop]).reshape(-1)
-            found[i] += on.numpy(left[:, offset : offset + size] @ entries[where])
+            found[i] += on.numpy(left[:, offset : offset + size] @ on.take(entries, where))
             offset += size
     return found
 
