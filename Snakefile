@@ -34,6 +34,7 @@ rule all:
         rules.draw_summary.output,
         rules.draw_groups.output,
         rules.draw_heatmaps.output,
+        rules.draw_controls.output,
         rules.write_pages.output,
         rules.describe_dialogues.output,
         rules.correlate.output,

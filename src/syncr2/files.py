@@ -30,6 +30,7 @@ _NAMES = (
         "model_1",
         "model_2",
         "family",
+        "versus",
         "judge",
         "pair",
         "condition",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from made_up_controls import MadeUp
 
 from syncr2 import config as configuration
 from syncr2 import pages
@@ -26,7 +27,7 @@ from syncr2.judges.dimensions import DIMENSIONS
 from syncr2.pages.layout import backticks, fixed, p_value, percent, plain
 from syncr2.provenance import made_by
 from syncr2.scenarios import Environment, Episode, Profile, ScenarioSet, write_scenarios
-from syncr2.stages.pages import MEANINGS, write
+from syncr2.stages.pages import CONTROL_MEANINGS, MEANINGS, write
 from syncr2.store import AgentStates, DirectionR2, StateRow, write_r2, write_states
 
 HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(2)> & 'x'"""
@@ -410,6 +411,17 @@ def arguments(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def with_controls(arguments: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The same run with the tables of its controls, as files."""
+    made = MadeUp(FAMILY, groups={"stakes": ["01", "high"]}).tables()
+    paths = {name: str(tmp_path / "controls" / f"{name}.tsv") for name in made}
+    for name, table in made.items():
+        write_table(paths[name], table)
+    output = arguments["output"] | {"controls": str(tmp_path / "controls.html")}
+    return arguments | {"controls": paths, "output": output}
+
+
 def written(arguments: dict[str, Any]) -> dict[str, Page]:
     write(**arguments)
     return {name: Page(Path(path).read_text(encoding="utf-8")) for name, path in arguments["output"].items()}
@@ -561,3 +573,42 @@ def test_several_commits_and_uncommitted_changes_are_said(arguments: dict[str, A
     assert page.row("0.0.1") == ["0.0.1", "b" * 40, "with changes that are in no commit", "1"]
     assert "more than one commit" in page.text
     assert "tracked files differed" in page.text
+
+
+def test_controls_have_a_page_and_stand_beside_the_published_quantity(with_controls: dict[str, Any]) -> None:
+    made = written(with_controls)
+    page, results = made["controls"], made["results"]
+    assert page.is_harmless()
+    gains = MadeUp(FAMILY, groups={"stakes": ["01", "high"]}).tables()["baselines"]
+    gains = gains.loc[gains["measure"] == "own_past_gain", "value"]
+    spread = f"{gains.mean():.3f} ({gains.min():.3f} to {gains.max():.3f})"
+    # In the first table of the results.
+    first = [row for row in results.rows if "ΔR² over own past" in " ".join(row)]
+    assert results.rows[0] == first[0]
+    assert results.row("all pairs", "6")[4] == spread
+    # Values that look like numbers stay words.
+    assert page.row("01")
+    assert page.row("01 − high")
+    assert "Nothing." not in page.text, "one seed was configured, and the page says so"
+    assert "Pseudo pairs, their null and the ceiling" in page.text
+    files = {a["download"] for tag, a in page.elements if tag == "a" and "download" in a}
+    assert files == {f"{name}.tsv" for name in CONTROL_MEANINGS}
+    for path in with_controls["controls"].values():
+        assert made["provenance"].row(path)[1] == sha256_file(path)
+
+
+def test_without_controls_there_is_no_page_of_them(arguments: dict[str, Any]) -> None:
+    made = written(arguments)
+    assert "controls" not in made
+    assert "In short" not in made["results"].text
+    assert "ΔR²" not in made["results"].text
+
+
+def test_nulls_and_baselines_may_be_absent(with_controls: dict[str, Any]) -> None:
+    kept = ("protocols", "contrasts", "contrasts_overall", "groups")
+    with_controls["controls"] = {name: with_controls["controls"][name] for name in kept}
+    made = written(with_controls)
+    assert "More than chance" not in made["controls"].text
+    assert (
+        "ΔR² over own past" not in made["results"].text.split("SyncR² by condition")[0].split("In short")[1]
+    )

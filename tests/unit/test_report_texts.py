@@ -33,7 +33,8 @@ def configuration(*overrides: str) -> dict[str, Any]:
 def html(name: str, config: dict[str, Any], pages: bool = True) -> str:
     """One text as Snakemake makes it: Jinja without escaping, then docutils, whose warnings are errors."""
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    names = ("results", "dialogues", "parameters", "provenance") if pages else ()
+    controls = ("controls",) if "corrected" in config["synchrony"]["protocols"] else ()
+    names = ("results", *controls, "dialogues", "parameters", "provenance") if pages else ()
     files = [
         SimpleNamespace(
             target=f"{page}.html", path=Path(f"a b/{page}.html"), job=SimpleNamespace(params=PARAMS)
@@ -78,13 +79,62 @@ def test_the_notice_follows_the_title_and_is_gone_without_one() -> None:
     assert shown.startswith(f"{title} {HOSTILE} ")
 
 
-@pytest.mark.parametrize("name", ["conditions.rst", "heatmap.rst", "lags.rst", "layers.rst", "groups.rst"])
+PUBLISHED = ["conditions.rst", "heatmap.rst", "lags.rst", "layers.rst", "groups.rst"]
+CORRECTED = ["protocols.rst", "contrasts.rst", "nulls.rst", "baselines.rst", "lag_profile.rst"]
+CORRECTED += ["groups_corrected.rst", "page_controls.rst"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_captions_begin_with_the_notice_and_print_parameters(name: str) -> None:
     config = configuration("demo.yaml")
     config["synchrony"]["penalty"] = 0.625
     shown = text(html(name, config))
     assert shown.startswith(config["report"]["notice"])
     assert "0.625" in shown
+
+
+@pytest.mark.parametrize("name", CORRECTED)
+def test_captions_of_controls_print_the_corrected_protocol(name: str) -> None:
+    config = configuration("demo.yaml")
+    config["synchrony"] |= {"folds": 17, "fold_seed": 912, "bootstrap_draws": 1234, "penalties": [0.375, 64]}
+    config["synchrony"] |= {"null_draws": 777, "profile_lags": [2, 9]}
+    shown = text(html(name, config))
+    assert shown.startswith(config["report"]["notice"])
+    assert "17 folds" in shown
+    assert "(seed 912)" in shown
+    if name == "nulls.rst":
+        assert "777 permutations, so p is at least 0.0013" in shown
+    else:
+        assert "penalties 0.375, 64; 1234 bootstrap draws" in shown
+    if name == "lag_profile.rst":
+        assert "Lags 2, 9, −1 turns" in shown
+
+
+def test_captions_speak_of_conditions_and_the_ceiling_only_where_there_are_any() -> None:
+    config = configuration("demo.yaml")
+    assert "pseudo pairs" in text(html("conditions.rst", config)).lower()
+    assert "untrained twins" in text(html("overview.rst", config)).lower()
+    assert "no ceiling" not in text(html("baselines.rst", config))
+    config["seeds"] = [0]
+    config["synchrony"]["untrained"] = False
+    for name in ("conditions.rst", "contrasts.rst", "overview.rst"):
+        shown = text(html(name, config)).lower()
+        assert "pseudo pairs" not in shown
+        assert "untrained twins" not in shown
+    assert "no ceiling" in text(html("baselines.rst", config))
+
+
+def test_the_overview_leads_to_the_controls_if_and_only_if_there_are_any() -> None:
+    config = configuration("demo.yaml")
+    shown = text(html("overview.rst", config))
+    assert "How far to trust it" in shown
+    assert "2 How far to trust it what they are held against, 3 R² by layer every pair" in shown
+    assert "4 folds grouped by environment, penalty (0.1, 10, 1000)" in shown
+    config["synchrony"]["protocols"] = ["paper"]
+    alone = text(html("overview.rst", config))
+    assert "trust" not in alone
+    assert "2 R² by layer every pair" in alone
+    assert "own past" not in alone
 
 
 def test_the_overview_says_what_was_run() -> None:
@@ -103,6 +153,7 @@ def test_links_of_the_overview_open_the_pages() -> None:
     links = re.findall(r'href="(javascript:[^"]+)"', html("overview.rst", configuration()))
     assert [re.search(r"a%20b/(\w+)\.html", link).group(1) for link in links] == [  # type: ignore[union-attr]
         "results",
+        "controls",
         "dialogues",
         "parameters",
         "provenance",

@@ -130,6 +130,33 @@ def target_states(wildcards):
     return all_shards(STATES, pair=wildcards.pair, reading=reading)
 
 
+def all_readings(wildcards):
+    """States of both agents in every reading that a condition takes a source or target from."""
+    readings = {
+        reading
+        for condition in CONDITIONS.values()
+        for reading in (condition.source_reading, condition.target_reading)
+    }
+    return {
+        reading: all_shards(STATES, pair=wildcards.pair, reading=reading)
+        for reading in sorted(readings)
+    }
+
+
+def all_conditions():
+    """Fields of every condition."""
+    return [list(condition) for condition in CONDITIONS.values()]
+
+
+def engaged_conditions():
+    """Fields of the conditions between engaged states, which decide what rows all of them have."""
+    return [
+        list(condition)
+        for condition in CONDITIONS.values()
+        if {condition.source_reading, condition.target_reading} == {"engaged"}
+    ]
+
+
 def gpus_together(wildcards):
     """GPUs for both models at once."""
     return sum(model.gpus for model in pair_models(wildcards))

@@ -19,33 +19,6 @@ CONTROL_TABLES = [
 ]
 
 
-def all_readings(wildcards):
-    """States of both agents in every reading that a condition takes a source or target from."""
-    readings = {
-        reading
-        for condition in CONDITIONS.values()
-        for reading in (condition.source_reading, condition.target_reading)
-    }
-    return {
-        reading: all_shards(STATES, pair=wildcards.pair, reading=reading)
-        for reading in sorted(readings)
-    }
-
-
-def all_conditions():
-    """Fields of every condition."""
-    return [list(condition) for condition in CONDITIONS.values()]
-
-
-def engaged_conditions():
-    """Fields of the conditions between engaged states, which decide what rows all of them have."""
-    return [
-        list(condition)
-        for condition in CONDITIONS.values()
-        if {condition.source_reading, condition.target_reading} == {"engaged"}
-    ]
-
-
 rule fit_nested_maps:
     """Measure every condition of a pair on folds over environments, choosing penalty and layer on inner folds."""
     input:

@@ -67,6 +67,32 @@ rule draw_groups:
         "../scripts/draw_groups.py"
 
 
+rule draw_controls:
+    """Draw what SyncR² is held against: protocols, contrasts, nulls, baselines, lags, groups."""
+    input:
+        **{name: rules.summarise_controls.output[name] for name in SHOWN_CONTROLS},
+    output:
+        controls_in_report(),
+    log:
+        f"{RESULTS}/logs/draw_controls.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_controls.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        revision=REVISIONS["figures"],
+        names=list(CONTROL_FIGURES),
+        columns=experiment.synchrony.group_by,
+        lags=LAGS,
+        notice=experiment.notice,
+    script:
+        "../scripts/draw_controls.py"
+
+
 rule draw_heatmaps:
     """Draw R²(source layer, target layer) of every pair of models."""
     input:
@@ -93,8 +119,12 @@ rule draw_heatmaps:
 
 
 rule write_pages:
-    """Write the pages of the report: results, dialogues, parameters, provenance."""
+    """Write the pages of the report: results, controls, dialogues, parameters, provenance."""
     input:
+        **{
+            f"controls_{name}": rules.summarise_controls.output[name]
+            for name in SHOWN_CONTROLS
+        },
         synchrony=rules.summarise_synchrony.output.pairs,
         directed=rules.summarise_synchrony.output.directed,
         performance=rules.summarise_performance.output[0],
@@ -128,5 +158,6 @@ rule write_pages:
         # The page shows all of the configuration, so any change in it counts.
         config_sha256=config_sha256(),
         episodes=experiment.scenarios.episodes,
+        controls=SHOWN_CONTROLS,
     script:
         "../scripts/write_pages.py"

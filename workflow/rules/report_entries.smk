@@ -4,18 +4,60 @@ import json
 from syncr2.files import sha256_text
 
 FIGURE_TYPES = ("svg", "png")
+SHOWN_CONTROLS = CONTROL_TABLES if MADE_CORRECTED else []
 # Snakemake lists categories, and entries within one, by alphabet; the numbers keep the order of reading.
-RESULTS_CATEGORY, LAYERS_CATEGORY = "1 Results", "2 R² by layer"
-DIALOGUES_CATEGORY, METHODS_CATEGORY = "3 Dialogues", "4 Parameters and provenance"
+CATEGORIES = {
+    name: f"{place} {name}"
+    for place, name in enumerate(
+        [
+            "Results",
+            *(["How far to trust it"] if MADE_CORRECTED else []),
+            "R² by layer",
+            "Dialogues",
+            "Parameters and provenance",
+        ],
+        start=1,
+    )
+}
+RESULTS_CATEGORY, LAYERS_CATEGORY = CATEGORIES["Results"], CATEGORIES["R² by layer"]
+CONTROLS_CATEGORY = CATEGORIES.get("How far to trust it")
+METHODS_CATEGORY = CATEGORIES["Parameters and provenance"]
 SUMMARY_FIGURES = {
     "conditions": "2 SyncR² by pair and condition",
     "lags": "3 Decay over lags",
     "performance": "4 SyncR² and social performance",
     "layers": "5 Depth of the source layer",
 }
+# Name of the figure: its caption, its title.
+CONTROL_FIGURES = {
+    "protocols": ("protocols", "2 Published and corrected"),
+    **(
+        {"contrasts": ("contrasts", "3 Interaction less each control")}
+        if len(CONDITIONS) > 1
+        else {}
+    ),
+    **({"nulls": ("nulls", "4 Against chance")} if MADE_NULLS else {}),
+    **(
+        {
+            "baselines": ("baselines", "5 What the partner's state adds"),
+            "lag_profile": ("lag_profile", "6 Lag profile"),
+        }
+        if MADE_BASELINES
+        else {}
+    ),
+    **{
+        f"by_{column}": ("groups_corrected", f"7 By {column}")
+        for column in experiment.synchrony.group_by
+    },
+}
 PAGES = {
     "results": (RESULTS_CATEGORY, "1 Results in one page"),
-    "dialogues": (DIALOGUES_CATEGORY, "Quality, and some to read"),
+    **(
+        {"controls": (CONTROLS_CATEGORY, "1 How far SyncR² can be trusted")}
+        if MADE_CORRECTED
+        else {}
+    ),
+    "dialogues": (CATEGORIES["Dialogues"], "Quality, and some to read"),
     "parameters": (METHODS_CATEGORY, "Parameters"),
     "provenance": (METHODS_CATEGORY, "Provenance"),
 }
@@ -36,6 +78,16 @@ def in_report(name, caption, category, title, subcategory=None):
         labels={"shows": title},
     )
     return [shown, figure_path(name, "png")]
+
+
+def controls_in_report():
+    """Figures of the controls; none without the corrected protocol."""
+    return [
+        path
+        for name, (caption, title) in CONTROL_FIGURES.items()
+        if MADE_CORRECTED
+        for path in in_report(f"controls/{name}", caption, CONTROLS_CATEGORY, title)
+    ]
 
 
 def heatmap_in_report(pair):

@@ -14,4 +14,6 @@ jobs.run(
     judgements=list(snakemake.input.judgements),
     r2=list(snakemake.input.r2),
     output=dict(snakemake.output.items()),
+    # Their names begin like this, for one of them is called like a table of results might be.
+    controls={name: snakemake.input[f"controls_{name}"] for name in snakemake.params.controls},
 )

@@ -4,7 +4,10 @@ Every function builds its figure with the object interface of matplotlib under a
 pyplot's state nor a matplotlibrc of the user's changes what comes out. `save` writes it as SVG and as PNG.
 """
 
+from syncr2.figures.contrasts import baseline_gains, control_contrasts, sync_by_group_corrected
+from syncr2.figures.controls import sync_against_nulls, sync_by_protocol
 from syncr2.figures.heatmap import HeatmapPanel, r2_heatmaps
+from syncr2.figures.lags import lag_profile
 from syncr2.figures.performance import sync_vs_performance
 from syncr2.figures.profiles import lag_decay, layer_profiles
 from syncr2.figures.style import STYLE, Look, Style, condition_looks, family_looks, save
@@ -15,13 +18,19 @@ __all__ = [
     "HeatmapPanel",
     "Look",
     "Style",
+    "baseline_gains",
     "condition_looks",
+    "control_contrasts",
     "family_looks",
     "lag_decay",
+    "lag_profile",
     "layer_profiles",
     "r2_heatmaps",
     "save",
+    "sync_against_nulls",
     "sync_by_condition",
     "sync_by_group",
+    "sync_by_group_corrected",
+    "sync_by_protocol",
     "sync_vs_performance",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -152,9 +152,7 @@ def sync_by_group(
     need_values(chosen, "condition", [condition], "sync_by_group")
     chosen = chosen[(chosen["condition"] == condition) & chosen["value"].notna()].copy()
     chosen["value"] = chosen["value"].astype(str)
-    present = set(chosen["value"])
-    named = [value for value in order or [] if value in present]
-    values = named + sorted(present - set(named), key=_numbers_first)
+    values = in_order(chosen["value"], order)
     finite = chosen[np.isfinite(chosen["sync_r2"].astype(float))]
     with style.context():
         width = float(np.clip(0.85 * len(values) + 1.0, 3.0, style.width))
@@ -177,6 +175,13 @@ def sync_by_group(
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside lower center", ncols=4)
         return finish(figure, watermark, style)
+
+
+def in_order(values: Iterable[str], order: Sequence[str] | None) -> list[str]:
+    """Each value once: those named by `order` first, then numbers by size and words by alphabet."""
+    present = set(values)
+    named = [value for value in order or [] if value in present]
+    return named + sorted(present - set(named), key=_numbers_first)
 
 
 def _numbers_first(value: str) -> tuple[bool, float, str]:

@@ -5,8 +5,11 @@ forbid scripts and outside addresses (Content-Security-Policy), so that nothing 
 reader's browser.
 """
 
+from syncr2.pages.control_tables import ControlTables
+from syncr2.pages.controls import controls_page, left_out
 from syncr2.pages.layout import Column, Download, Head, Table, render
 from syncr2.pages.parameters import parameters_page
+from syncr2.pages.protocols import in_short
 from syncr2.pages.provenance import provenance_page
 from syncr2.pages.records import Trace, gather
 from syncr2.pages.results import ResultTables, results_page
@@ -14,14 +17,18 @@ from syncr2.pages.transcripts import choose_samples, dialogues_page
 
 __all__ = [
     "Column",
+    "ControlTables",
     "Download",
     "Head",
     "ResultTables",
     "Table",
     "Trace",
     "choose_samples",
+    "controls_page",
     "dialogues_page",
     "gather",
+    "in_short",
+    "left_out",
     "parameters_page",
     "provenance_page",
     "render",

@@ -76,6 +76,7 @@ def results_page(
     tables: ResultTables,
     conditions: Mapping[str, str],
     downloads: Sequence[Download] = (),
+    in_short: Table | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -87,12 +88,15 @@ def results_page(
         Words for each condition, in the order of the columns.
     downloads : sequence of Download
         The same tables as files.
+    in_short : Table, optional
+        The published quantity beside the corrected ones (`protocols.in_short`), where they were measured.
     """
     wide = _wide(tables.synchrony, list(conditions))
     judges = {str(judge): part for judge, part in tables.performance.groupby("judge", sort=False)}
     return render(
         "results.html",
         head,
+        in_short=in_short,
         samples=_samples(tables.directed, conditions),
         sync=_by_family(wide, conditions, tables.synchrony),
         changes=_changes(wide, conditions),
@@ -123,7 +127,7 @@ def _by_family(wide: pd.DataFrame, conditions: Mapping[str, str], synchrony: pd.
     families = _families(wide)
     rows = []
     for family, part in families.items():
-        cells = [_mean_and_range(part[name]) for name in conditions]
+        cells = [mean_and_range(part[name]) for name in conditions]
         rows.append((family, whole(len(part)), *cells))
     columns = [Column(words, "number", "mean (lowest to highest)") for words in conditions.values()]
     return Table(
@@ -131,7 +135,8 @@ def _by_family(wide: pd.DataFrame, conditions: Mapping[str, str], synchrony: pd.
     )
 
 
-def _mean_and_range(values: pd.Series) -> str:
+def mean_and_range(values: pd.Series) -> str:
+    """`0.532 (0.440 to 0.610)`; the value alone where there is one."""
     mean = fixed(values.mean())
     return mean if len(values) == 1 else f"{mean} ({fixed(values.min())} to {fixed(values.max())})"
 

@@ -10,6 +10,7 @@ from syncr2 import figures, ids
 from syncr2.files import read_table
 from syncr2.ids import OrderedPair
 from syncr2.scenarios import RELATIONSHIPS
+from syncr2.stages.control_files import read_control_table
 from syncr2.store import read_r2
 from syncr2.synchrony import ENDS
 from syncr2.words import condition_words
@@ -96,6 +97,54 @@ def groups(
     for column in columns:
         order = RELATIONSHIPS if column == "relationship" else None
         _save(figures.sync_by_group(table, column, order, watermark=notice), output[column])
+
+
+def controls(
+    tables: Mapping[str, str],
+    columns: Sequence[str],
+    lags: Mapping[str, int],
+    notice: str | None,
+    output: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw what SyncR² is held against: protocols, contrasts, groups; nulls and baselines if there are any.
+
+    Parameters
+    ----------
+    tables : mapping
+        Paths of the tables of the controls; those of nulls and baselines may be absent.
+    columns : sequence of str
+        Columns of the episodes that the configuration groups by.
+    lags : mapping
+        Turn lag by condition, for its words.
+    notice : str or None
+        Warning on every figure.
+    output : mapping
+        `svg` and `png` by figure; one called `by_{column}` for each column, none for contrasts where the
+        interaction is the only condition.
+    """
+    read = {name: read_control_table(path) for name, path in tables.items()}
+    labels = {name: condition_words(name, lags.get(name)) for name in read["contrasts_overall"]["minus"]}
+    drawn = {"protocols": figures.sync_by_protocol(read["protocols"], watermark=notice)}
+    if labels:
+        drawn["contrasts"] = figures.control_contrasts(
+            read["contrasts"], read["contrasts_overall"], labels, watermark=notice
+        )
+    if "nulls" in read:
+        drawn["nulls"] = figures.sync_against_nulls(read["nulls"], watermark=notice)
+    if "baselines" in read:
+        drawn["baselines"] = figures.baseline_gains(
+            read["baselines"], read["baselines_overall"], read["protocols"], watermark=notice
+        )
+        drawn["lag_profile"] = figures.lag_profile(
+            read["lag_profile"], read["lag_profile_overall"], watermark=notice
+        )
+    for column in columns:
+        order = RELATIONSHIPS if column == "relationship" else None
+        drawn[f"by_{column}"] = figures.sync_by_group_corrected(
+            read["groups"], column, order, watermark=notice
+        )
+    for name, figure in drawn.items():
+        _save(figure, output[name])
 
 
 def _save(figure: Figure, paths: Mapping[str, str]) -> None:

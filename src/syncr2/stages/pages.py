@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from syncr2 import config as configuration
@@ -14,6 +15,7 @@ from syncr2.pages.parameters import Template
 from syncr2.pages.provenance import Origin
 from syncr2.provenance import made_by
 from syncr2.scenarios import read_scenarios
+from syncr2.stages.control_files import read_control_table
 from syncr2.words import condition_words
 
 # First dialogues of a shard that the page "Dialogues" may show.
@@ -27,6 +29,17 @@ MEANINGS = {
     "correlations": "correlations by family",
     "partial": "partial correlations by covariate and family",
     "quality": "what the dialogues are like, by ordered pair",
+}
+CONTROL_MEANINGS = {
+    "protocols": "SyncR² by pair and condition, as published and corrected",
+    "contrasts": "the interaction less each control, by pair",
+    "contrasts_overall": "the same, mean over pairs",
+    "groups": "R² within groups of episodes, and differences between groups",
+    "nulls": "observed indices and their nulls, by pair",
+    "baselines": "baselines and what the partner's state adds to them, by pair",
+    "baselines_overall": "the same, mean over pairs",
+    "lag_profile": "R² by lag and pair",
+    "lag_profile_overall": "the same, mean over pairs",
 }
 READERS = {
     "engaged": "the agent that speaks next",
@@ -43,8 +56,9 @@ def write(
     judgements: Sequence[str],
     r2: Sequence[str],
     output: Mapping[str, str],
+    controls: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the four pages.
+    """Write the pages.
 
     Parameters
     ----------
@@ -57,7 +71,10 @@ def write(
     dialogues, judgements, r2 : sequence of str
         Every file of each; their records are gathered, and the first dialogues are shown.
     output : mapping
-        Paths of `results`, `parameters`, `provenance` and `dialogues`.
+        Paths of `results`, `parameters`, `provenance` and `dialogues`, and of `controls` where there are any.
+    controls : mapping, optional
+        Paths of the tables named in `CONTROL_MEANINGS`, those that were made; none without the corrected
+        protocol.
 
     Raises
     ------
@@ -73,8 +90,12 @@ def write(
     conditions = {c.name: condition_words(c.name, c.lag) for c in experiment.synchrony.conditions}
     result_tables = pages.ResultTables(**{name: read[name] for name in MEANINGS if name != "quality"})
     downloads = [download(tables[name], meaning) for name, meaning in MEANINGS.items()]
+    controls = controls or {}
+    held_against = _control_tables(controls) if controls else None
+    in_short = pages.in_short(held_against) if held_against else None
+    all_tables = [*(tables[name] for name in MEANINGS), *controls.values()]
     made = {
-        "results": pages.results_page(head, result_tables, conditions, downloads),
+        "results": pages.results_page(head, result_tables, conditions, downloads, in_short),
         "parameters": pages.parameters_page(
             head, experiment, config, configuration.schema(), _templates(experiment)
         ),
@@ -90,7 +111,7 @@ def write(
             ),
             n_dialogues=int(read["quality"]["n_dialogues"].sum()),
             n_turns=round((read["quality"]["n_dialogues"] * read["quality"]["mean_turns"]).sum()),
-            tables={path: sha256_file(path) for path in (tables[name] for name in MEANINGS)},
+            tables={path: sha256_file(path) for path in all_tables},
             writer=made_by("pages", {}),
         ),
         "dialogues": pages.dialogues_page(
@@ -104,8 +125,21 @@ def write(
             experiment.family,
         ),
     }
+    if held_against:
+        made["controls"] = pages.controls_page(
+            head,
+            held_against,
+            conditions,
+            pages.left_out(experiment),
+            [download(path, CONTROL_MEANINGS[name]) for name, path in controls.items()],
+        )
     for name, text in made.items():
         write_text(output[name], text)
+
+
+def _control_tables(paths: Mapping[str, str]) -> pages.ControlTables:
+    shown = {field.name for field in fields(pages.ControlTables)}
+    return pages.ControlTables(**{name: read_control_table(paths[name]) for name in paths if name in shown})
 
 
 def page_head(experiment: Experiment) -> pages.Head:
