@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs bench-demo clean
+.PHONY: help venv demo test lint format docs bench-demo bench-layer-r2 bench-controls clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,15 @@ lint: $(VENV)/.dev  ## Style, types, and Snakemake's own checks
 
 bench-demo: $(VENV)/.run  ## Time and memory of the demo, into benchmarks/results
 	$(BIN)/python benchmarks/demo.py
+
+bench-layer-r2: $(VENV)/.run  ## Speed and accuracy of layer R² beside other ways, into benchmarks/results
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps himalaya==0.4.11
+	$(BIN)/python benchmarks/layer_r2.py --size full
+	$(BIN)/python benchmarks/layer_r2.py --scaling
+
+bench-controls: $(VENV)/.run  ## Cost of nested choice and null; the protocols on a finished demo
+	$(BIN)/python benchmarks/controls.py
+	$(BIN)/python benchmarks/protocols.py
 
 format: $(VENV)/.dev  ## Bring the code into its style
 	$(BIN)/ruff check --fix $(CHECKED)

@@ -90,7 +90,7 @@ def corrected_tables(
     family: Mapping[str, str],
     n_draws: int,
 ) -> dict[str, pd.DataFrame]:
-    """Tables `protocols`, `contrasts`, `contrasts_overall` and `groups`.
+    """Tables `protocols` and `contrasts`, both over all pairs too, and `groups`.
 
     Parameters
     ----------
@@ -107,6 +107,7 @@ def corrected_tables(
     """
     protocols, contrasts, groups = [], [], []
     differences: dict[tuple[str, str], list[_Pooled]] = {}
+    levels: dict[tuple[str, str], list[_Pooled]] = {}
     for pair, who in _each(pairs, family):
         for condition in conditions:
             protocols.append(who | _published_row(published, pair, condition))
@@ -114,6 +115,7 @@ def corrected_tables(
         for kind, condition in kinds:
             measures = [each.by_name[kind, condition] for each in _directions(corrected, pair)]
             protocols.append(who | _corrected_row(kind, condition, measures, n_draws))
+            levels.setdefault((kind, condition), []).append(_Pooled.of(measures, n_draws))
             if condition != INTERACTION.name:
                 whole = [each.by_name[kind, INTERACTION.name] for each in _directions(corrected, pair)]
                 difference = _Pooled.of(whole, n_draws) - _Pooled.of(measures, n_draws)
@@ -127,8 +129,19 @@ def corrected_tables(
         for (kind, condition), each in differences.items()
     ]
     columns = ["states", "minus", "difference", "low", "high"]
+    means = [
+        {
+            "protocol": "corrected",
+            "states": kind,
+            "condition": condition,
+            **_Pooled.mean(each).columns("sync_r2_raw", "raw_low", "raw_high"),
+            "n_pairs": len(each),
+        }
+        for (kind, condition), each in levels.items()
+    ]
     return {
         "protocols": pd.DataFrame(protocols),
+        "protocols_overall": pd.DataFrame(means),
         "contrasts": pd.DataFrame(contrasts, columns=["model_1", "model_2", "family", *columns]),
         "contrasts_overall": pd.DataFrame(overall, columns=[*columns, "n_pairs"]),
         "groups": pd.DataFrame(groups, columns=["model_1", "model_2", "family", *GROUP_COLUMNS]),

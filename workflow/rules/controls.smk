@@ -9,7 +9,7 @@ MADE_BASELINES = MADE_CORRECTED and experiment.synchrony.baselines
 # What measures by the corrected protocol rest on.
 FOLDS = ("folds", "fold_seed", "penalties", "precision")
 CONTROL_TABLES = [
-    *["protocols", "contrasts", "contrasts_overall", "groups"],
+    *["protocols", "protocols_overall", "contrasts", "contrasts_overall", "groups"],
     *(["nulls"] if MADE_NULLS else []),
     *(
         ["baselines", "baselines_overall", "lag_profile", "lag_profile_overall"]

@@ -22,6 +22,7 @@ _NEEDED = {
     **{name: [*PAIR, "family", *values] for name, values in _VALUES.items()},
     "contrasts_overall": _VALUES["contrasts"],
     "baselines_overall": _VALUES["baselines"],
+    "protocols_overall": ["states", "condition", "sync_r2_raw", "raw_low", "raw_high"],
     "lag_profile_overall": ["agent", "lag", "sync_r2_raw", "low", "high"],
 }
 # A row of a table as pandas gives it.
@@ -37,6 +38,8 @@ class ControlTables:
     ----------
     protocols, contrasts, contrasts_overall, groups : DataFrame
         The corrected protocol.
+    protocols_overall : DataFrame or None
+        Its conditions over all pairs.
     nulls : DataFrame or None
         None where no permutations were drawn.
     baselines, baselines_overall, lag_profile_overall : DataFrame or None
@@ -52,6 +55,7 @@ class ControlTables:
     contrasts: pd.DataFrame
     contrasts_overall: pd.DataFrame
     groups: pd.DataFrame
+    protocols_overall: pd.DataFrame | None = None
     nulls: pd.DataFrame | None = None
     baselines: pd.DataFrame | None = None
     baselines_overall: pd.DataFrame | None = None
@@ -75,6 +79,16 @@ class ControlTables:
         if table is None:
             return pd.DataFrame(columns=_NEEDED["baselines"])
         return table[table["measure"] == measure]
+
+    def condition_interval(self, name: str, states: str = "plain") -> str:
+        """The interval of a condition's mean over pairs under the corrected protocol."""
+        table = self.protocols_overall
+        if table is None:
+            return UNDEFINED
+        rows = table[(table["condition"] == name) & (table["states"] == states)].to_dict("records")
+        if not rows or not is_number(rows[0]["raw_low"]):
+            return UNDEFINED
+        return f"{fixed(rows[0]['raw_low'])} to {fixed(rows[0]['raw_high'])}"
 
     def overall(self, measure: str) -> str:
         """A baseline's mean over pairs with its interval."""

@@ -21,7 +21,8 @@ def first_things(tables: ControlTables) -> Table:
         ("SyncR² as published", "Does the partner's state predict the agent's next one?",
          published["sync_r2"], UNDEFINED, UNDEFINED),
         ("R², corrected protocol", "Does it in scenarios that the maps have never seen?",
-         corrected["sync_r2_raw"], UNDEFINED, above_zero(corrected, "raw_low")),
+         corrected["sync_r2_raw"], tables.condition_interval(INTERACTION.name),
+         above_zero(corrected, "raw_low")),
     ]  # fmt: skip
     gains = tables.baseline("own_past_gain")
     if len(gains):
