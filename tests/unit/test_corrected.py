@@ -12,7 +12,7 @@ from syncr2.corrected import Centred, Protocol, corrected_measures, meet
 from syncr2.errors import SyncR2Error
 from syncr2.ids import DIRECTIONS, OrderedPair
 from syncr2.measures import read_measures, write_measures
-from syncr2.nulls import holm
+from syncr2.nulls import holm, p_value
 from syncr2.partners import partner_nulls, read_nulls, write_nulls
 from syncr2.samples import Row
 from syncr2.store import AgentStates, StateRow, open_states, read_r2, write_states
@@ -20,12 +20,12 @@ from syncr2.synchrony import ends
 
 PROTOCOL = Protocol(folds=3, penalties=(0.1, 10.0))
 LAGS = ids.conditions(False, [3], pseudo=True)
-ENVIRONMENTS = {f"episode{i}": f"environment{i // 2}" for i in range(18)}
+ENVIRONMENTS = {f"episode{i}": f"environment{i // 2}" for i in range(36)}
 GROUPS = {"half": {episode: "ab"[i % 2] for i, episode in enumerate(ENVIRONMENTS)}}
 
 
 def made_states(path, coupling, seed=0, turns=8, width=4, layers=(2, 3)):
-    """Each turn brings news to its speaker; with coupling the partner's next state takes it up.
+    """Each turn brings news to its speaker; with coupling agent 2 takes up agent 1's.
 
     Every dialogue has an offset that both agents share, and that the same episode's other dialogue has too.
     """
@@ -33,12 +33,12 @@ def made_states(path, coupling, seed=0, turns=8, width=4, layers=(2, 3)):
     hidden = {agent: [] for agent in ("agent1", "agent2")}
     rows = {agent: [] for agent in hidden}
     for episode, environment in ENVIRONMENTS.items():
-        shared = rng.standard_normal(width)
+        shared = 1.5 * rng.standard_normal(width)
         for generation in (0, 1):
             news = rng.standard_normal((turns, width))
             for turn in range(turns):
                 agent = f"agent{turn % 2 + 1}"
-                taken_up = coupling * news[turn - 1] if turn else 0
+                taken_up = coupling * news[turn - 1] if agent == "agent2" else 0
                 hidden[agent].append(shared + news[turn] + taken_up)
                 rows[agent].append(StateRow(episode, environment, generation, turn, 100 + 10 * turn, 5))
     states = {}
@@ -63,7 +63,7 @@ def test_all_conditions_are_measured_on_the_same_target_rows(coupled):
     met = meet(coupled, LAGS, DIRECTIONS[0], ENVIRONMENTS, PROTOCOL)
     # Agent 2 speaks at 1, 3, 5, 7; a source three turns before exists from turn 3 on.
     assert sorted({row.turn for row in met.rows}) == [3, 5, 7]
-    assert len(met.rows) == 18 * 2 * 3
+    assert len(met.rows) == 36 * 2 * 3
     target = coupled["engaged"]["agent2"]
     wanted = np.array([[row.key for row in target.rows].index(row) for row in met.rows])
     for condition in LAGS:
@@ -85,16 +85,18 @@ def test_folds_keep_environments_together(coupled):
 
 
 def test_planted_coupling_is_seen_in_the_interaction_only(measured):
-    for direction in DIRECTIONS:
-        by_name = measured[direction].by_name
+    taken_up, not_taken_up = (measured[direction].by_name for direction in DIRECTIONS)
+    for by_name in (taken_up, not_taken_up):
         plain = {name: by_name["plain", name].sync_r2(False) for name in ("interaction", "lag3", "pseudo")}
-        assert plain["interaction"] > plain["lag3"] + 0.2
-        assert plain["interaction"] > plain["pseudo"] + 0.2
         # What is shared by the episode predicts at any lag and from the other seed, until
         # dialogues are centred.
-        assert plain["pseudo"] > 0.05
+        assert plain["pseudo"] > 0.01
         assert by_name["centred", "pseudo"].sync_r2(False) < 0.02
-        assert by_name["centred", "interaction"].sync_r2(False) > 0.3
+        gain = plain["interaction"] - max(plain["lag3"], plain["pseudo"])
+        assert (gain > 0.15) if by_name is taken_up else (abs(gain) < 0.1)
+    assert taken_up["centred", "interaction"].sync_r2(False) > 0.3
+    # Not 0: a dialogue's mean holds a part of every state, so centred states of few turns hang together.
+    assert not_taken_up["centred", "interaction"].sync_r2(False) < 0.2
 
 
 def test_centring_leaves_no_mean_within_a_dialogue():
@@ -109,7 +111,7 @@ def test_centring_leaves_no_mean_within_a_dialogue():
 def test_groups_have_their_rows_and_both_fits(measured):
     groups = measured[DIRECTIONS[0]].groups
     assert set(groups) == {(fit, "half", value) for fit in ("one", "separate") for value in "ab"}
-    assert all(measure.n_samples == 54 and measure.n_environments == 9 for measure in groups.values())
+    assert all(measure.n_samples == 108 and measure.n_environments == 18 for measure in groups.values())
     assert all(measure.sync_r2(False) > 0.1 for measure in groups.values())
 
 
@@ -148,19 +150,17 @@ def test_baselines_tell_coupling_from_shared_context(coupled, measured, tmp_path
         assert list(profile) == ["partner1", "self2", "partner3", "partner-1"]
         ceiling = base.ceiling()["ceiling"].sync_r2(False)
         # The other seed shares the episode's offset with the target and nothing else.
-        assert 0.05 < ceiling < 0.6
+        assert 0.05 < ceiling < 0.8
         text = base.text(lambda rows: np.random.default_rng(0).standard_normal((len(rows), 3)))
         assert text["text"].sync_r2(False) < 0.03
-    assert gains[0] > 0.2
-    assert gains[1] < 0.1
-    assert profile["partner1"].sync_r2(False) > -0.2
+    assert gains[0] > gains[1] + 0.2
+    assert gains[1] < 0.15, "two views of the offset are better than one"
 
 
 def test_reversed_time_is_below_planted_coupling(coupled, measured):
     whole = measured[DIRECTIONS[0]].by_name["plain", "interaction"]
     profile = Baselines(coupled, DIRECTIONS[0], ENVIRONMENTS, whole.choice, PROTOCOL).lag_profile([1])
-    # The partner's next state took up this one's news, so time reversed is predictable too, but from a sum.
-    assert profile["partner1"].sync_r2(False) > profile["partner-1"].sync_r2(False) > 0
+    assert profile["partner1"].sync_r2(False) > profile["partner-1"].sync_r2(False) + 0.15
 
 
 def test_context_features_are_turns_and_length():
@@ -179,7 +179,10 @@ def test_nulls_break_what_they_are_meant_to_break(nulls):
         for index in ("sync_r2", "cka", "cca"):
             permuted, pseudo = (nulls[direction][null, index] for null in ("permutation", "pseudo"))
             assert permuted.movable_share == pseudo.movable_share == 1
-            assert permuted.statistic == pseudo.statistic > pseudo.draws.max()
+            assert permuted.statistic == pseudo.statistic
+            # Only agent 2 takes up what its partner said; the other direction shares the episode and no more.
+            assert (p_value(pseudo.statistic, pseudo.draws) <= 0.05) == (direction == DIRECTIONS[0])
+            assert p_value(permuted.statistic, permuted.draws) <= 0.05
         # Partners of the same episode still share its offset, so they predict more than strangers do.
         assert (
             nulls[direction]["pseudo", "cka"].draws.mean()
@@ -213,10 +216,11 @@ def test_tables_average_directions_and_orders(measured, nulls):
     groups = tables["groups"].query("fit == 'one' and versus == 'b'").iloc[0]
     each = tables["groups"].query("fit == 'one' and versus == ''").set_index("value")["sync_r2_raw"]
     assert groups["sync_r2_raw"] == pytest.approx(each["a"] - each["b"])
-    table = control_tables.null_table({pair: nulls}, [("a", "a")], family)
-    assert (
-        (table["p"] == pytest.approx(1 / 40)) if isinstance(table["p"], float) else (table["p"] <= 0.05).all()
-    )
+    table = control_tables.null_table({pair: nulls}, [("a", "a")], family).set_index(["null", "index"])
+    wanted = np.mean([nulls[d]["pseudo", "cka"].draws for d in DIRECTIONS], axis=0)
+    assert table.loc[("pseudo", "cka"), "null_mean"] == pytest.approx(wanted.mean())
+    assert table.loc[("pseudo", "cka"), "null_high"] == pytest.approx(np.quantile(wanted, 0.95))
+    assert (table["p"] <= 0.05).all()
 
 
 def test_holm_is_taken_over_pairs_within_each_index_and_null(nulls):

@@ -75,7 +75,8 @@ def _extent(experiment: Experiment) -> Table:
         len(experiment.seeds),
     )
     conditions = "; ".join(
-        f"{c.name} (source: {c.source_reading}, {counted(c.lag, 'turn')} before its target)"
+        f"{c.name} (source: {c.source_reading}{', of another seed' if c.dialogue == 'other' else ''}, "
+        f"{counted(c.lag, 'turn')} before its target)"
         for c in experiment.synchrony.conditions
     )
     rows = (

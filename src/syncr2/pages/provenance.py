@@ -136,6 +136,8 @@ def _models(models: Sequence[Mapping[str, Any]]) -> Table:
             model["resolved_revision"] or UNDEFINED,
             model["dtype"],
             model["chat_template_sha256"] or UNDEFINED,
+            # Only an untrained twin has a record of its weights.
+            f"random, seed {model['seed']}" if "weights" in model else "as loaded",
         )
         for model in models
     ]
@@ -146,6 +148,7 @@ def _models(models: Sequence[Mapping[str, Any]]) -> Table:
         Column("revision", "code", "found"),
         Column("dtype", "code"),
         Column("chat template", "code", "SHA-256"),
+        Column("weights"),
     )
     return Table(columns, tuple(sorted(rows)))
 
