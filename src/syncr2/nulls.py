@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from syncr2.backends import Array
 from syncr2.kernels import lower_size, lower_tiles, scale_target
@@ -31,6 +33,8 @@ from syncr2.smoothers import SourceLayer
 # Draws closer than this to the observed value count as equal to it: float32 sums differ by less.
 TIE = 1e-6
 DRAWN_IN = "float32"
+# Samples from which on draws are worth a thread each.
+THREADED_FROM = 1000
 
 
 class Null(NamedTuple):
@@ -267,15 +271,30 @@ def _products(
     on, n = computing.on, len(right)
     entries = right.reshape(n * n, -1)
     found = np.zeros((len(draws), len(left), entries.shape[1]))
-    for i, draw in enumerate(draws):
-        rows = on.array(draw, "int64")
+
+    def product(i: int) -> None:
+        rows = on.array(draws[i], "int64")
         offset = 0
         for start, stop in lower_tiles(n):
             size = (stop - start) * stop
             where = (rows[start:stop, None] * n + rows[:stop]).reshape(-1)
             found[i] += on.numpy(left[:, offset : offset + size] @ on.take(entries, where))
             offset += size
+
+    # Gathering runs on one thread and is most of the work, so draws share the threads, not their products.
+    n_threads = _threads() if on.device == "cpu" and n > THREADED_FROM else 1
+    if n_threads == 1:
+        for i in range(len(draws)):
+            product(i)
+        return found
+    with threadpool_limits(1), ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(product, range(len(draws))))
     return found
+
+
+def _threads() -> int:
+    """Threads that BLAS would use."""
+    return max((each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"), default=1)
 
 
 def p_value(observed: float, draws: NDArray[np.float64]) -> float:
