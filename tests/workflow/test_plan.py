@@ -60,15 +60,20 @@ def test_the_demo(tmp_path):
 # What a change of the finished tiny experiment makes run again, aggregates aside.
 AGGREGATES = {
     "summarise_synchrony",
+    "summarise_controls",
     "summarise_performance",
     "describe_dialogues",
     "correlate",
     "draw_summary",
     "draw_groups",
     "draw_heatmaps",
+    "draw_controls",
     "write_pages",
     "all",
 }
+
+# What every ordered pair's controls are made by.
+CONTROLS = {"fit_nested_maps", "permute_partners", "fit_baselines"}
 
 
 def again(tiny, finished, **changes):
@@ -80,7 +85,7 @@ def again(tiny, finished, **changes):
 def test_adding_a_model_runs_its_pairs_only(tiny, finished):
     counts, run = again(tiny, finished, models=[*tiny["models"], miniature("green", 3, "warm")])
     new = {"red--green", "green--red", "blue--green", "green--blue", "green--green"}
-    for rule in ("play_dialogues", "replay_states", "fit_layer_maps", "judge_dialogues"):
+    for rule in ("play_dialogues", "replay_states", "fit_layer_maps", "judge_dialogues", *CONTROLS):
         assert run.wildcards(rule, "pair") == new
     assert counts["build_miniature"] == 1
     assert AGGREGATES - {"write_pages"} <= set(run.count)
@@ -106,18 +111,21 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
 @pytest.mark.parametrize(
     ("changes", "rules"),
     [
-        ({"synchrony__penalty": 1.0}, {"fit_layer_maps"}),
-        ({"synchrony__lags": [3, 5]}, {"fit_layer_maps"}),
+        ({"synchrony__penalty": 1.0}, {"fit_layer_maps", "permute_partners"}),
+        ({"synchrony__lags": [3, 5]}, {"fit_layer_maps", *CONTROLS}),
         (
             {"judges": [{"name": "surface", "engine": "surface"}, {"name": "second", "engine": "surface"}]},
             {"judge_dialogues"},
         ),
-        ({"states__bystander": "public"}, {"replay_states", "fit_layer_maps"}),
+        (
+            {"states__bystander": "public"},
+            {"replay_states", "fit_layer_maps", "fit_nested_maps", "fit_baselines"},
+        ),
         (
             {"dialogue__temperature": 0.5},
-            {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps"},
+            {"play_dialogues", "judge_dialogues", "replay_states", "fit_layer_maps", *CONTROLS},
         ),
-        ({"synchrony__precision": "mixed"}, {"fit_layer_maps"}),
+        ({"synchrony__precision": "mixed"}, {"fit_layer_maps", *CONTROLS}),
         ({"synchrony__device": "cpu", "synchrony__memory_gb": 3}, set()),
         ({"dialogue__batch_size": 2, "states__batch_tokens": 999}, set()),
         ({"report__notice": "Another."}, set()),
@@ -140,27 +148,28 @@ def test_a_change_runs_what_depends_on_it(tiny, finished, changes, rules):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "rules"),
     [
-        ("folds", 4),
-        ("fold_seed", 1),
-        ("penalties", [1]),
-        ("bootstrap_draws", 0),
-        ("null_draws", 20),
-        ("profile_lags", [1]),
-        ("baselines", False),
-        ("protocols", ["paper"]),
+        ("folds", 4, CONTROLS),
+        ("fold_seed", 1, CONTROLS),
+        ("penalties", [1], {"fit_nested_maps", "fit_baselines"}),
+        ("bootstrap_draws", 0, set()),
+        ("null_draws", 20, {"permute_partners"}),
+        ("profile_lags", [1], {"fit_baselines"}),
+        ("baselines", False, set()),
+        ("protocols", ["paper"], set()),
     ],
 )
-def test_keys_of_the_corrected_protocol_leave_the_published_one_alone(tiny, finished, key, value):
+def test_keys_of_the_corrected_protocol_leave_the_published_one_alone(tiny, finished, key, value, rules):
     counts, _ = again(tiny, finished, **{f"synchrony__{key}": value})
-    assert not {"fit_layer_maps", "replay_states"} & set(counts)
+    assert set(counts) == rules
 
 
-def test_leaving_out_a_control_fits_no_map_again(tiny, finished):
+def test_leaving_out_a_control_fits_no_published_map_again(tiny, finished):
     for key in ("untrained", "passive"):
         counts, run = again(tiny, finished, **{f"synchrony__{key}": False})
-        assert counts == {}
+        # The corrected protocol takes the rows that all conditions have, so it looks at all of them together.
+        assert set(counts) == {"fit_nested_maps", "fit_baselines"}
         assert run.count["summarise_synchrony"] == 1
 
 

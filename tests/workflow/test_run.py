@@ -181,3 +181,29 @@ def test_a_truncated_input_stops_its_job_alone(tiny, finished):
         path.write_bytes(whole)
         judged.write_bytes(kept)
     assert snakemake(tiny, finished).error is None
+
+
+def test_controls_agree_with_what_they_are_made_of(finished):
+    """The published rows are those of synchrony.tsv; contrasts are differences of the protocols' rows."""
+    keys = ["model_1", "model_2", "condition"]
+    protocols = read_table(finished / "results/controls/protocols.tsv")
+    paper = protocols[protocols["protocol"] == "paper"].set_index(keys)["sync_r2"]
+    published = read_table(finished / "results/synchrony.tsv").set_index(keys)["sync_r2"]
+    assert paper.to_dict() == pytest.approx(published.to_dict())
+    plain = protocols.query("protocol == 'corrected' and states == 'plain'").set_index(keys)
+    contrasts = read_table(finished / "results/controls/contrasts.tsv").query("states == 'plain'")
+    assert set(contrasts["minus"]) == {"passive", "lag3", "untrained"}
+    for row in contrasts.to_dict("records"):
+        pair = row["model_1"], row["model_2"]
+        wanted = (
+            plain.loc[(*pair, "interaction"), "sync_r2_raw"] - plain.loc[(*pair, row["minus"]), "sync_r2_raw"]
+        )
+        assert row["difference"] == pytest.approx(wanted)
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_every_figure_and_page_of_the_controls_is_there(finished):
+    figures = finished / "results/figures/controls"
+    wanted = {"protocols", "contrasts", "nulls", "baselines", "lag_profile", "by_relationship"}
+    assert wanted <= {path.stem for path in figures.glob("*.svg")}
+    assert "ΔR² over own past" in (finished / "results/pages/controls.html").read_text()
