@@ -59,6 +59,11 @@ class MadeUp:
             "lag_profile": pd.DataFrame(self._lags()),
             "groups": pd.DataFrame(self._groups()),
         }
+        corrected = made["protocols"].query("protocol == 'corrected'")
+        ends = corrected.drop(columns=["low", "high"]).rename(columns={"raw_low": "low", "raw_high": "high"})
+        made["protocols_overall"] = _overall(ends, ["states", "condition"], "sync_r2_raw").rename(
+            columns={"low": "raw_low", "high": "raw_high"}
+        )
         made["contrasts_overall"] = _overall(made["contrasts"], ["states", "minus"], "difference")
         made["baselines_overall"] = _overall(made["baselines"], ["measure"], "value")
         made["lag_profile_overall"] = _overall(made["lag_profile"], ["agent", "lag"], "sync_r2_raw")

@@ -497,7 +497,7 @@ def test_parameters_show_each_key_with_its_value(arguments: dict[str, Any]) -> N
 
 def test_provenance_comes_from_the_records(arguments: dict[str, Any]) -> None:
     page = written(arguments)["provenance"]
-    assert page.row("red-1", "home/red-1")[2:] == ["main", "abc123", "bfloat16", "f" * 64]
+    assert page.row("red-1", "home/red-1")[2:] == ["main", "abc123", "bfloat16", "f" * 64, "as loaded"]
     assert page.row("dialogues", "1")[2] == "5"
     assert page.row("turns") == ["turns", "9"]
     # 5 files of 4 rows for each of 2 agents.

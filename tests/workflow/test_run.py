@@ -204,6 +204,6 @@ def test_controls_agree_with_what_they_are_made_of(finished):
 
 def test_every_figure_and_page_of_the_controls_is_there(finished):
     figures = finished / "results/figures/controls"
-    wanted = {"protocols", "contrasts", "nulls", "baselines", "lag_profile", "by_relationship"}
+    wanted = {"protocols", "contrasts", "nulls", "baselines", "lag_profile", "by_stakes"}
     assert wanted <= {path.stem for path in figures.glob("*.svg")}
     assert "ΔR² over own past" in (finished / "results/pages/controls.html").read_text()

@@ -32,6 +32,7 @@ MEANINGS = {
 }
 CONTROL_MEANINGS = {
     "protocols": "SyncR² by pair and condition, as published and corrected",
+    "protocols_overall": "the corrected protocol by condition, mean over pairs",
     "contrasts": "the interaction less each control, by pair",
     "contrasts_overall": "the same, mean over pairs",
     "groups": "R² within groups of episodes, and differences between groups",
