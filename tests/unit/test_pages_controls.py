@@ -63,11 +63,13 @@ def test_the_published_quantity_stands_first_and_its_rivals_stand_out_as_much():
     corrected = only(found.protocols, **CORRECTED)["sync_r2_raw"]
     gains = only(found.baselines, measure="own_past_gain")
     mean = only(found.baselines_overall, measure="own_past_gain").iloc[0]
+    level = only(found.protocols_overall, condition="interaction", states="plain").iloc[0]
     assert page.row("SyncR² as published")[2:] == [
         fixed(published.mean()), "–", f"{fixed(published.min())} to {fixed(published.max())}", "–"
     ]  # fmt: skip
     assert page.row("R², corrected protocol")[2:] == [
-        fixed(corrected.mean()), "–", f"{fixed(corrected.min())} to {fixed(corrected.max())}", "21 of 21"
+        fixed(corrected.mean()), f"{fixed(level['raw_low'])} to {fixed(level['raw_high'])}",
+        f"{fixed(corrected.min())} to {fixed(corrected.max())}", "21 of 21"
     ]  # fmt: skip
     assert page.row("ΔR² over own past")[2:] == [
         fixed(mean["value"]),
