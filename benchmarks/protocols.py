@@ -78,20 +78,23 @@ def by_episode(met: Meeting, seed: int, penalty: float) -> np.ndarray:
     return layer_r2(met.sources[NAME], met.targets[NAME], train, test, penalty)
 
 
-def directions(experiment: configuration.Experiment) -> Iterator[list[float]]:
-    """Every direction of every ordered pair."""
+def pairs(experiment: configuration.Experiment) -> Iterator[np.ndarray]:
+    """Every unordered pair: the mean over both directions and both speaking orders."""
     settings, results = experiment.synchrony, experiment.results
     protocol = Protocol(settings.folds, settings.fold_seed, settings.penalties)
     episodes = read_scenarios(results / "scenarios.json").episodes
     environments = {episode.id: episode.environment.id for episode in episodes}
     engaged = [c for c in settings.conditions if {c.source_reading, c.target_reading} == {"engaged"}]
-    for pair in experiment.ordered_pairs:
-        files = sorted((results / "states" / pair.id / "engaged").rglob("*.h5"))
-        states = {"engaged": open_states(files)}
-        for direction in ids.DIRECTIONS:
-            met = meet(states, engaged, direction, environments, protocol)
-            alone = meet(states, [ids.INTERACTION], direction, environments, protocol)
-            yield steps(met, alone, settings, protocol)
+    for pair in experiment.pairs:
+        found = []
+        for order in ids.speaking_orders(*pair):
+            files = sorted((results / "states" / order.id / "engaged").rglob("*.h5"))
+            states = {"engaged": open_states(files)}
+            for direction in ids.DIRECTIONS:
+                met = meet(states, engaged, direction, environments, protocol)
+                alone = meet(states, [ids.INTERACTION], direction, environments, protocol)
+                found.append(steps(met, alone, settings, protocol))
+        yield np.mean(found, axis=0)
 
 
 def main() -> None:
@@ -103,7 +106,7 @@ def main() -> None:
     for key, value in yaml.safe_load(Path("demo.yaml").read_text()).items():
         raw[key] = {**raw[key], **value} if isinstance(value, dict) else value
     experiment = configuration.load(raw)
-    found = np.array(list(directions(experiment)))
+    found = np.array(list(pairs(experiment)))
     values = found.mean(axis=0)
     lines = [f"| {step} | {value:.3f} |" for step, value in zip(STEPS, values, strict=True)]
     text = "\n".join(
