@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs bench-demo bench-layer-r2 bench-controls clean
+.PHONY: help venv demo test test-judge lint format docs bench-demo bench-layer-r2 bench-controls clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +40,10 @@ demo: $(VENV)/.run  ## The whole experiment on miniature models; ends with a rep
 
 test: $(VENV)/.dev  ## Unit and workflow tests
 	$(BIN)/pytest
+
+test-judge: $(VENV)/.dev  ## The judge against a server that fails in every way, and in the workflow
+	$(BIN)/pytest tests/unit/test_judges.py tests/unit/test_judges_openai.py tests/unit/test_judges_orders.py \
+	  tests/unit/test_judges_performance.py tests/workflow/test_judges.py
 
 lint: $(VENV)/.dev  ## Style, types, and Snakemake's own checks
 	$(BIN)/ruff check $(CHECKED)

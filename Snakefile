@@ -37,4 +37,6 @@ rule all:
         rules.draw_controls.output,
         rules.write_pages.output,
         rules.describe_dialogues.output,
-        rules.correlate.output,
+        rules.summarise_performance.output,
+        rules.summarise_outcomes.output,
+        STATISTICS_TABLES,

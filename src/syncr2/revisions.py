@@ -18,9 +18,10 @@ REVISIONS = {
     "nulls": 1,
     "baselines": 1,
     "controls": 1,
-    "judgements": 1,
-    "performance": 1,
-    "statistics": 1,
+    "judgements": 2,
+    "performance": 2,
+    "outcomes": 1,
+    "statistics": 2,
     "figures": 2,
     "pages": 2,
 }

@@ -155,6 +155,15 @@ synchrony.samples: found 5; allowed: whole number of at least 10 or `auto`.
 {statistics: }
 statistics: found nothing (null); allowed: section of keys. Leave the key out to keep its default.
 
+{statistics: {draws: 99}}
+statistics.draws: found 99; allowed: `0` or whole number of at least 100.
+
+{statistics: {relabellings: 18}}
+statistics.relabellings: found 18; allowed: whole number of at least 19.
+
+{statistics: {seed: -1}}
+statistics.seed: found -1; allowed: whole number from 0 to 4294967295.
+
 {statistics: {max_failure_rate: 2%}}
 statistics.max_failure_rate: found '2%' (a text); allowed: number from 0 to 1.
 
@@ -216,7 +225,7 @@ class TestRight:
         # Not in demo.yaml, so as in config.yaml.
         assert experiment.dialogue.temperature == published["dialogue"]["temperature"]
         assert experiment.synchrony.penalty == published["synchrony"]["penalty"]
-        assert experiment.synchrony.null_draws == 199
+        assert experiment.synchrony.null_draws == 499
         assert experiment.synchrony.penalties == (0.1, 10, 1000)
         assert "pseudo" in [condition.name for condition in experiment.synchrony.conditions]
 
@@ -247,12 +256,13 @@ class TestRight:
                 key: inner["default"] for key, inner in rule["properties"].items() if "default" in inner
             } == given
 
-    def test_some_pairs_in_the_order_given(self, published):
-        experiment = load(
-            {**published, "pairs": [["llama-3-8b", "llama-2-7b"], ["llama-2-7b", "llama-2-7b"]]}
-        )
+    def test_some_pairs_in_the_order_given_each_in_the_order_of_the_models(self, published):
+        pairs = [["llama-3-8b", "llama-2-7b"], ["llama-2-7b", "llama-2-7b"]]
+        experiment = load({**published, "pairs": pairs})
+        # As tables of judgements name them; the two sides of a pair would not meet otherwise.
+        assert experiment.pairs == (("llama-2-7b", "llama-3-8b"), ("llama-2-7b", "llama-2-7b"))
         assert [pair.id for pair in experiment.ordered_pairs] == [
-            *("llama-3-8b--llama-2-7b", "llama-2-7b--llama-3-8b", "llama-2-7b--llama-2-7b")
+            *("llama-2-7b--llama-3-8b", "llama-3-8b--llama-2-7b", "llama-2-7b--llama-2-7b")
         ]
 
     def test_home_folder_is_written_out(self, published, tmp_path, monkeypatch):

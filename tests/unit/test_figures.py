@@ -406,6 +406,37 @@ def test_performance_panels_show_points_labels_and_statistics():
     assert not any(isinstance(artist, PathCollection) for axes in figure.axes for artist in axes.collections)
 
 
+def test_performance_panels_say_what_the_models_say():
+    rows = [("mistral", 0.333, np.nan, np.nan), ("cross", 0.0004, -0.231, 0.995), ("llama", np.nan, 0.1, 0.2)]
+    correlations = pd.DataFrame(
+        [
+            {
+                "family": family,
+                "r": 0.5,
+                "p": 0.02,
+                "n": 6,
+                "qap_p": p,
+                "models_low": low,
+                "models_high": high,
+            }
+            for family, p, low, high in rows
+        ]
+    )
+    figure = sync_vs_performance(pair_table(), correlations)
+    texts = [axes.texts[0].get_text().split("\n") for axes in figure.axes]
+    plain = "r = 0.50, p = 0.020, n = 6"
+    assert texts == [
+        [plain, "models permuted: p = 0.33"],
+        [plain, "models permuted: p < 0.001, r −0.23 to 0.99"],
+        [plain],
+    ]
+    # Two lines stand between the panel and its title.
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        text = matplotlib.text.Text.get_window_extent(axes.texts[0])
+        assert not axes._left_title.get_window_extent().overlaps(text)
+
+
 def test_every_used_column_of_a_ragged_grid_has_tick_labels():
     pairs = pair_table()
     pairs["family"] = ["a", "b", "c", "d", "e", "e"]

@@ -59,7 +59,8 @@ def test_overall_is_the_mean_of_all_seven() -> None:
     [
         ({"goal": 11}, "goal is 11"),
         ({"goal": True}, "goal is True"),
-        ({"goal": 3.0}, "goal is 3.0"),
+        ({"goal": float("nan")}, "goal is nan"),
+        ({"goal": "3"}, "goal is '3'"),
         ({"luck": 1}, "luck"),
     ],
 )
@@ -87,11 +88,15 @@ OPENAI = {"name": "j", "engine": "openai", "model": "m", "base_url": "http://loc
     ("changes", "message"),
     [
         ({"temprature": 0}, "unknown key 'temprature'. Did you mean temperature"),
-        ({"engine": "gpt"}, "engine is 'gpt'; allowed: surface, openai"),
+        ({"engine": "gpt"}, "engine is 'gpt'; allowed: surface, openai, table"),
         ({"engine": None}, "engine has to be given"),
         ({"name": ""}, "name has to be given"),
         ({"model": None}, "model is missing"),
         ({"base_url": None}, "base_url is missing"),
+        ({"engine": "table"}, "file is missing; the engine table needs it"),
+        ({"both_orders": "yes"}, "both_orders is 'yes'"),
+        ({"cache": ""}, "cache is ''"),
+        ({"revision": 3}, "revision is 3"),
         ({"base_url": "localhost:8000"}, "base_url is"),
         ({"base_url": "http://localhost:port/v1"}, "base_url is"),
         ({"base_url": "http:///v1"}, "base_url is"),
@@ -232,17 +237,29 @@ def shard(dialogues: list[dict[str, Any]], n: int = 3) -> list[dict[str, Any]]:
 
 def test_a_record_says_what_was_judged_by_what_and_that_it_means_nothing() -> None:
     (record,) = shard([dialogue("Hello.", "Hello.", episode=2, seed=5)])
-    assert record["format"] == "syncr2/judgement/1"
+    assert record["format"] == "syncr2/judgement/2"
     assert (record["episode_id"], record["environment_id"], record["seed"]) == ("episode-2", "env", 5)
     assert (record["pair"], record["agent1"], record["agent2"]) == ("model-a--model-b", "model-a", "model-b")
     assert record["columns"]["relationship"] == "acquaintance"
     assert (record["judge"], record["engine"], record["status"]) == ("words", "surface", "ok")
-    assert (record["attempts"], record["error"], record["raw"]) == (1, None, None)
+    assert [order["first"] for order in record["orders"]] == ["agent1", "agent2"]
+    assert record["error"] is None
     assert "no scientific meaning" in record["made_by"]["note"]
     assert all(
-        "no judgement" in reason for agent in record["reasoning"].values() for reason in agent.values()
+        "no judgement" in reason
+        for order in record["orders"]
+        for agent in order["reasoning"].values()
+        for reason in agent.values()
     )
     assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_the_surface_judge_does_not_care_who_is_presented_first() -> None:
+    rng = np.random.default_rng(3)
+    for record in shard([dialogue(*gibberish(rng), episode=i) for i in range(3)]):
+        first, second = record["orders"]
+        assert first["scores"] == second["scores"] == record["scores"]
+        assert first["scores"]["agent1"] != first["scores"]["agent2"]
 
 
 def test_records_are_in_the_order_of_the_dialogues() -> None:

@@ -39,6 +39,7 @@ def settings(url: str, **changes: Any) -> JudgeSettings:
         "base_url": url,
         "retries": 2,
         "timeout": 5.0,
+        "both_orders": False,
     }
     return JudgeSettings.from_dict({**values, **changes})
 
@@ -48,7 +49,15 @@ def judge(
 ) -> list[dict[str, Any]]:
     url = endpoint if isinstance(endpoint, str) else endpoint.url
     dialogues = [dialogue(f"Offer number {i}.", "No.", episode=i) for i in range(n)]
-    return judge_shard(scenario_set(n), dialogues, PROMPTS, settings(url, **changes), backoff=backoff)
+    records = judge_shard(scenario_set(n), dialogues, PROMPTS, settings(url, **changes), backoff=backoff)
+    return [laid_flat(record) for record in records]
+
+
+def laid_flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with what the first order says of itself laid over it."""
+    first = record["orders"][0]
+    assert (record["status"], record["error"]) == (first["status"], first["error"])
+    return {**record, **first, "made_by": {**record["made_by"], **first["made_by"]}}
 
 
 def judge_one(*responses: Response, **changes: Any) -> tuple[dict[str, Any], Endpoint]:
@@ -230,21 +239,39 @@ def test_raw_line_ends_inside_reasons_are_taken() -> None:
         (Response('{"error": {"message": "filtered", "code": "content_filter"}}', 400), None),
     ],
 )
-def test_a_refusal_is_recorded_as_such_and_not_asked_again(response: Response, raw: str | None) -> None:
-    record, endpoint = judge_one(response, GOOD)
-    assert (record["status"], record["attempts"], record["raw"]) == ("refused", 1, raw)
+def test_a_refusal_is_asked_again_in_other_words_then_recorded_as_such(
+    response: Response, raw: str | None
+) -> None:
+    record, endpoint = judge_one(response)
+    assert (record["status"], record["attempts"], record["raw"]) == ("refused", 3, raw)
     assert record["scores"] is None
     assert record["error"]
-    assert len(endpoint.requests) == 1
+    assert "Only a judgement of the dialogue is asked for" in endpoint.prompt(1)
+    assert judge_one(response, GOOD)[0]["status"] == "ok"
 
 
 @pytest.mark.parametrize("content", ['{"agent1": {"belie', None, json.dumps(answer())])
-def test_an_answer_cut_off_is_truncated_even_if_it_could_be_read(content: str | None) -> None:
-    record, endpoint = judge_one(says(content, finish_reason="length"), GOOD)
-    assert (record["status"], record["attempts"], record["raw"]) == ("truncated", 1, content or "")
+def test_an_answer_cut_off_is_asked_again_then_truncated_even_if_it_could_be_read(
+    content: str | None,
+) -> None:
+    cut_off = says(content, finish_reason="length")
+    record, endpoint = judge_one(cut_off)
+    assert (record["status"], record["attempts"], record["raw"]) == ("truncated", 3, content or "")
     assert record["scores"] is None
     assert "max_tokens" in record["error"]
-    assert len(endpoint.requests) == 1
+    assert "cut off at max_tokens. Give one short sentence" in endpoint.prompt(1)
+    assert judge_one(cut_off, GOOD)[0]["status"] == "ok"
+
+
+def test_the_last_attempt_gives_the_status() -> None:
+    refusal, cut_off, bad = says(None, refusal="No."), says("{", finish_reason="length"), says("Hm.")
+    for responses, status in (
+        ((bad, cut_off, refusal), "refused"),
+        ((refusal, bad, cut_off), "truncated"),
+        ((refusal, cut_off, bad), "failed"),
+        ((refusal, cut_off, Response("", 500)), "failed"),
+    ):
+        assert judge_one(*responses)[0]["status"] == status
 
 
 def test_a_rejected_request_is_failed_at_once() -> None:

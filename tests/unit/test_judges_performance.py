@@ -10,7 +10,15 @@ import pytest
 
 from syncr2.errors import SyncR2Error
 from syncr2.judges import DIMENSIONS
-from syncr2.judges.performance import dialogue_performance, performance_table, social_performance
+from syncr2.judges.performance import (
+    ALL_JUDGES,
+    dialogue_performance,
+    performance_by_judge,
+    performance_table,
+    social_performance,
+)
+from syncr2.judges.reliability import agreement_table
+from syncr2.judges.scores import read_scores
 
 FAMILY = {"b": "mistral", "a": "mistral", "c": "llama"}
 NAMES = [d.name for d in DIMENSIONS]
@@ -41,6 +49,8 @@ def test_columns_and_order_are_those_of_the_config() -> None:
         *("judge", "model_1", "model_2", "family", "social_performance"),
         *("n_dialogues", "n_judged", "failure_rate"),
         *NAMES,
+        *("social_performance_standardised", "order_effect", "order_change"),
+        *("n_failed", "n_refused", "n_truncated"),
     ]
     found = list(zip(table["model_1"], table["model_2"], table["family"], strict=True))
     assert found == [
@@ -69,6 +79,7 @@ def test_failures_are_counted_and_never_zero() -> None:
     found = row(performance_table(records, FAMILY), "a", "a")
     assert found["goal"] == 7.0
     assert (found["n_dialogues"], found["n_judged"], found["failure_rate"]) == (4, 1, 0.75)
+    assert [found[f"n_{status}"] for status in ("failed", "refused", "truncated")] == [1, 1, 1]
 
 
 def test_a_pair_without_any_score_is_there_without_a_mean() -> None:
@@ -166,7 +177,9 @@ def test_too_many_failures_stop_the_mean_with_pair_judge_rate_and_limit() -> Non
 def test_failures_up_to_the_limit_are_taken() -> None:
     found = social_performance(performance_table(with_failures(2), FAMILY), 0.2)
     assert found["social_performance"].tolist() == [1.0]
-    assert list(found.columns) == ["model_1", "model_2", "family", "social_performance"]
+    assert list(found.columns) == [
+        *("model_1", "model_2", "family", "social_performance", "social_performance_standardised")
+    ]
 
 
 def test_nothing_judged_is_refused_whatever_the_limit() -> None:
@@ -191,3 +204,129 @@ def test_an_empty_table_is_refused() -> None:
     table = performance_table([judgement("a", "a")], FAMILY)
     with pytest.raises(SyncR2Error, match="no rows"):
         social_performance(table.iloc[:0], 0.0)
+
+
+def drawn(
+    rng: np.random.Generator,
+    judge: str,
+    episode: int,
+    base: np.ndarray,
+    bias: float = 0.0,
+    noise: float = 0.0,
+) -> dict[str, Any]:
+    """A judgement in both orders: `base` of shape (2, 7) in 0..1 of each range, `bias` for the first."""
+    orders = []
+    for first in (0, 1):
+        scores = {}
+        for agent, key in enumerate(("agent1", "agent2")):
+            share = base[agent] + rng.normal(size=7) * noise + (bias if agent == first else 0.0)
+            scores[key] = {
+                d.name: int(np.clip(round(d.low + (d.high - d.low) * x), d.low, d.high))
+                for d, x in zip(DIMENSIONS, share, strict=True)
+            }
+        orders.append({"first": f"agent{first + 1}", "status": "ok", "scores": scores})
+    mean = {
+        key: {name: (orders[0]["scores"][key][name] + orders[1]["scores"][key][name]) / 2 for name in NAMES}
+        for key in ("agent1", "agent2")
+    }
+    return judgement("a", "b", episode=episode, judge=judge, scores=mean, status="ok", orders=orders)
+
+
+def test_a_judge_that_favours_whom_it_meets_first_is_found_out() -> None:
+    rng = np.random.default_rng(0)
+    bases = rng.uniform(0.3, 0.7, size=(200, 2, 7))
+    fair = [drawn(rng, "fair", i, base, noise=0.05) for i, base in enumerate(bases)]
+    biased = [drawn(rng, "biased", i, base, bias=0.1, noise=0.05) for i, base in enumerate(bases)]
+    table = performance_table(fair + biased, FAMILY)
+    # A tenth of a range of 10 points, from 0 for second to 0.1 for first place.
+    assert row(table, "b", "a", "biased")["order_effect"] == pytest.approx(1.0, abs=0.08)
+    assert abs(row(table, "b", "a", "fair")["order_effect"]) < 0.08
+    assert 0.05 < row(table, "b", "a", "fair")["order_change"] < 0.6
+    # Means over both orders are level again.
+    scores = read_scores(biased, FAMILY)
+    effect, change = scores.order_effects()
+    by_hand = scores.orders[0].mean(axis=2)
+    assert effect[0] == pytest.approx((by_hand[0, 0] - by_hand[1, 0] + by_hand[1, 1] - by_hand[0, 1]) / 2)
+    assert (change >= np.abs(effect) - 1e-12).all()
+
+
+def test_one_order_has_no_effect_to_report() -> None:
+    found = row(performance_table([judgement("a", "b")], FAMILY), "b", "a")
+    assert np.isnan(found["order_effect"])
+    assert agreement_table(read_scores([judgement("a", "b")], FAMILY)).empty
+
+
+def test_standardised_scores_are_z_scores_of_each_judge() -> None:
+    rng = np.random.default_rng(4)
+    records, scores = [], {"lenient": [], "strict": []}
+    for judge, share in (("lenient", 0.8), ("strict", 0.2)):
+        for i in range(60):
+            record = drawn(rng, judge, i, rng.uniform(share - 0.2, share + 0.2, size=(2, 7)))
+            record["agent1"] = "a" if i % 2 else "c"
+            records.append(record)
+            scores[judge].append([[record["scores"][k][n] for n in NAMES] for k in ("agent1", "agent2")])
+    table = performance_table(records, FAMILY)
+    for judge, values in scores.items():
+        flat = np.array(values)
+        z = (flat - flat.mean(axis=(0, 1))) / flat.std(axis=(0, 1))
+        odd = np.arange(60) % 2 == 1
+        assert row(table, "b", "a", judge)["social_performance_standardised"] == pytest.approx(z[odd].mean())
+        assert row(table, "b", "c", judge)["social_performance_standardised"] == pytest.approx(z[~odd].mean())
+    # The published mean of raw scores knows who is strict; the standardised one does not.
+    assert (
+        row(table, "b", "a", "lenient")["social_performance"]
+        > row(table, "b", "a", "strict")["social_performance"]
+    )
+
+
+def test_a_dimension_that_never_varies_counts_as_zero() -> None:
+    records = [judgement("a", "b", (goal, goal), i) for i, goal in enumerate((2, 4, 6))]
+    table = performance_table([*records, judgement("b", "b", (4, 4)), judgement("c", "c", None)], FAMILY)
+    assert row(table, "b", "a")["social_performance_standardised"] == pytest.approx(0.0)
+    assert np.isnan(row(table, "c", "c")["social_performance_standardised"])
+
+
+def test_agreement_is_high_where_judges_see_the_same_and_low_where_they_guess() -> None:
+    rng = np.random.default_rng(5)
+    bases = rng.uniform(0, 1, size=(300, 2, 7))
+    records = [drawn(rng, "one", i, base, noise=0.05) for i, base in enumerate(bases)]
+    # The second judge sees the goals and guesses the rest.
+    for i, base in enumerate(bases):
+        seen = rng.uniform(0, 1, size=(2, 7))
+        seen[:, NAMES.index("goal")] = base[:, NAMES.index("goal")]
+        records.append(drawn(rng, "two", i, seen, noise=0.05))
+    failed = judgement("a", "b", None, episode=0, judge="two")
+    table = agreement_table(
+        read_scores(
+            [record for record in records if record["judge"] == "one"] + [failed] + records[301:], FAMILY
+        )
+    )
+    between = table[(table["between"] == "judges") & (table["unit"] == "agent")].set_index("dimension")
+    assert list(between.index) == [*NAMES, "overall"]
+    assert (between["n_raters"] == 2).all()
+    assert (between["n_complete"] == 2 * 299).all()
+    assert between.loc["goal", "icc_single"] > 0.9
+    assert between.loc["goal", "alpha"] > 0.9
+    assert between.loc["goal", "icc_mean"] > between.loc["goal", "icc_single"]
+    for name in NAMES[:-1]:
+        assert abs(between.loc[name, "icc_single"]) < 0.2
+    orders = table[table["between"] == "orders"]
+    assert set(orders["judge"]) == {"one", "two"}
+    assert (orders["icc_single"] > 0.9).all()
+    pairs = table[(table["between"] == "judges") & (table["unit"] == "pair")]
+    assert (pairs["n_units"] == 1).all()
+    assert pairs["icc_single"].isna().all()
+
+
+def test_performance_by_judge_is_what_a_correlation_needs() -> None:
+    records = [
+        judgement(agent, agent, (goal, goal), judge=judge)
+        for judge, goals in (("x", (1, 3, 5)), ("y", (5, 3, 7)))
+        for agent, goal in zip("bac", goals, strict=True)
+    ]
+    table = performance_by_judge(performance_table(records, FAMILY), 0.0)
+    wide = table.pivot(index="model_1", columns="judge", values="social_performance")
+    assert list(table["judge"].unique()) == [ALL_JUDGES, "x", "y"]
+    assert wide.loc["b"].to_dict() == pytest.approx({ALL_JUDGES: 3 / 7, "x": 1 / 7, "y": 5 / 7})
+    with pytest.raises(SyncR2Error, match="10 of 10"):
+        performance_by_judge(performance_table(with_failures(10), FAMILY), 1.0)

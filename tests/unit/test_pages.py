@@ -187,6 +187,26 @@ def test_correlations_stand_as_in_the_table_with_the_caveat(head: pages.Head) ->
     assert "not defined" in page.text
 
 
+def test_what_knows_of_the_models_stands_beside_the_naive_p(head: pages.Head) -> None:
+    tables = result_tables()
+    more = {
+        **{"qap_p": 0.3333, "qap_p_holm": 0.6666, "relabellings": 6, "relabelled": "all"},
+        **{"models_low": -0.1234, "models_high": 0.9, "lowest_r": 0.5, "highest_r": 0.75},
+    }
+    correlations = tables.correlations.assign(**more)
+    correlations.loc[2, ["relabellings", "relabelled"]] = 10000, "drawn"
+    correlations.loc[1, "models_low"] = np.nan
+    known = replace(tables, correlations=correlations, partial=tables.partial.assign(**more))
+    page = show(head, known)
+    permuted, holm, span, without = "0.333 (6 ways)", "0.667", "−0.123 to 0.900", "0.500 to 0.750"
+    assert page.row("warm", "3", "0.988") == ["warm", "3", "0.988", "< 0.001", permuted, holm, span, without]
+    assert page.row("cross", "1", "–")[4:] == [permuted, holm, "–", without]
+    assert page.row("all pairs", "5", "−0.250")[4] == "0.333 (drawn)"
+    assert page.row("size", "warm")[5:] == ["0.046", permuted, holm, span, without]
+    assert "Models permuted" in page.text
+    assert "Models permuted" not in show(head, tables).text
+
+
 def test_performance_and_failures_by_judge(head: pages.Head) -> None:
     tables = result_tables()
     warm = tables.performance[tables.performance["family"] == "warm"]

@@ -79,6 +79,15 @@ def test_what_can_change_an_answer_runs_that_judge_alone(judged, change):
     assert run.wildcards("judge_dialogues", "judge") == {"model"}
 
 
+def test_outcomes_have_their_tables_where_no_episode_plays_for_something(judged):
+    folder, config, _ = judged
+    run = snakemake(config, folder, targets=("results/outcomes.tsv",))
+    assert run.error is None, run.error
+    assert run.count == {"summarise_outcomes": 1}
+    assert read_table(folder / "results/outcomes.tsv").empty
+    assert "unreadable_rate" in read_table(folder / "results/outcome_pairs.tsv")
+
+
 def test_judging_again_makes_no_request(judged):
     folder, config, endpoint = judged
     n, before = len(endpoint.requests), (folder / PERFORMANCE).read_bytes()

@@ -64,6 +64,9 @@ AGGREGATES = {
     "summarise_performance",
     "describe_dialogues",
     "correlate",
+    "summarise_outcomes",
+    "relate_dialogues",
+    "locate_synchrony",
     "draw_summary",
     "draw_groups",
     "draw_heatmaps",
@@ -73,7 +76,7 @@ AGGREGATES = {
 }
 
 # What every ordered pair's controls are made by.
-CONTROLS = {"fit_nested_maps", "permute_partners", "fit_baselines"}
+CONTROLS = {"fit_nested_maps", "permute_partners", "fit_baselines", "score_dialogues"}
 
 
 def again(tiny, finished, **changes):
@@ -119,7 +122,7 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
         ),
         (
             {"states__bystander": "public"},
-            {"replay_states", "fit_layer_maps", "fit_nested_maps", "fit_baselines"},
+            {"replay_states", "fit_layer_maps", *CONTROLS - {"permute_partners"}},
         ),
         (
             {"dialogue__temperature": 0.5},
@@ -152,7 +155,7 @@ def test_a_change_runs_what_depends_on_it(tiny, finished, changes, rules):
     [
         ("folds", 4, CONTROLS),
         ("fold_seed", 1, CONTROLS),
-        ("penalties", [1], {"fit_nested_maps", "fit_baselines"}),
+        ("penalties", [1], CONTROLS - {"permute_partners"}),
         ("bootstrap_draws", 0, set()),
         ("null_draws", 20, {"permute_partners"}),
         ("profile_lags", [1], {"fit_baselines"}),
@@ -169,7 +172,7 @@ def test_leaving_out_a_control_fits_no_published_map_again(tiny, finished):
     for key in ("untrained", "passive"):
         counts, run = again(tiny, finished, **{f"synchrony__{key}": False})
         # The corrected protocol takes the rows that all conditions have, so it looks at all of them together.
-        assert set(counts) == {"fit_nested_maps", "fit_baselines"}
+        assert set(counts) == CONTROLS - {"permute_partners"}
         assert run.count["summarise_synchrony"] == 1
 
 

@@ -1,4 +1,6 @@
 # Judgements: dialogues -> scores on seven dimensions -> social performance by pair; and what the dialogues are like.
+from syncr2.judges import KNOBS
+
 ALL_DIALOGUES = all_shards(DIALOGUES, pair=PAIRS)
 ALL_JUDGEMENTS = all_shards(JUDGEMENTS, pair=PAIRS, judge=list(experiment.judges))
 
@@ -8,6 +10,11 @@ rule judge_dialogues:
     input:
         scenarios=SCENARIOS,
         dialogues=DIALOGUES,
+        table=lambda wildcards: [
+            Path(file).expanduser()
+            for file in [experiment.judges[wildcards.judge].file]
+            if file
+        ],
     output:
         JUDGEMENTS,
     log:
@@ -22,7 +29,9 @@ rule judge_dialogues:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         revision=REVISIONS["judgements"],
-        settings=lambda wildcards: asdict(experiment.judges[wildcards.judge]),
+        settings=lambda wildcards: configuration.slice_of(
+            experiment.judges[wildcards.judge], *KNOBS
+        ),
         template=template_sha256("judge"),
         shard_size=experiment.dialogue.shard_size,
     script:
@@ -30,11 +39,12 @@ rule judge_dialogues:
 
 
 rule summarise_performance:
-    """Average the scores over agents, episodes, seeds and speaking orders, by judge and pair."""
+    """Average the scores by judge and pair, and say how far judges and orders of presenting agree."""
     input:
         ALL_JUDGEMENTS,
     output:
-        f"{RESULTS}/performance.tsv",
+        performance=f"{RESULTS}/performance.tsv",
+        agreement=f"{RESULTS}/judge_agreement.tsv",
     log:
         f"{RESULTS}/logs/summarise_performance.log",
     benchmark:
@@ -74,3 +84,28 @@ rule describe_dialogues:
         revision=REVISIONS["performance"],
     script:
         "../scripts/describe_dialogues.py"
+
+
+rule summarise_outcomes:
+    """Read what dialogues came to where their episode says so in figures: items, a price, a friend."""
+    input:
+        scenarios=SCENARIOS,
+        dialogues=ALL_DIALOGUES,
+    output:
+        dialogues=f"{RESULTS}/outcomes.tsv",
+        pairs=f"{RESULTS}/outcome_pairs.tsv",
+    log:
+        f"{RESULTS}/logs/summarise_outcomes.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_outcomes.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        revision=REVISIONS["outcomes"],
+        family=experiment.family,
+    script:
+        "../scripts/summarise_outcomes.py"

@@ -1,4 +1,4 @@
-"""Average the scores by judge and pair."""
+"""Average the scores by judge and pair, and measure how far judges agree."""
 
 from syncr2 import jobs
 
@@ -8,5 +8,5 @@ jobs.run(
     "judgements:summarise",
     judgements=snakemake.input,
     family=snakemake.params.family,
-    output=snakemake.output[0],
+    output=dict(snakemake.output.items()),
 )

@@ -7,7 +7,7 @@ writes docs/configuration.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from syncr2.config.experiment import (
     Dialogue,
     Experiment,
     Model,
+    Resampling,
     Resources,
     Scenarios,
     States,
@@ -38,6 +39,7 @@ __all__ = [
     "Dialogue",
     "Experiment",
     "Model",
+    "Resampling",
     "Resources",
     "Scenarios",
     "States",
@@ -84,7 +86,7 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         paths = {key: _local(entry[key]) for key in ("path", "chat_template")}
         models[entry["name"]] = Model(**{**entry, **paths, "miniature": spec})
     everyone = ids.unordered_pairs(list(models))
-    pairs = everyone if raw["pairs"] == "all" else [(first, second) for first, second in raw["pairs"]]
+    pairs = everyone if raw["pairs"] == "all" else [_in_order(pair, list(models)) for pair in raw["pairs"]]
     scenarios = raw["scenarios"]
     return Experiment(
         results=Path(raw["results"]).expanduser(),
@@ -105,6 +107,7 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         judges={entry["name"]: JudgeSettings.from_dict(entry) for entry in raw["judges"]},
         covariates=tuple(raw["statistics"]["covariates"]),
         max_failure_rate=raw["statistics"]["max_failure_rate"],
+        resampling=Resampling(**{key: raw["statistics"][key] for key in ("draws", "relabellings", "seed")}),
         resources=Resources(**raw["resources"]),
         title=raw["report"]["title"],
         notice=raw["report"]["notice"],
@@ -129,6 +132,12 @@ def _synchrony(raw: Mapping[str, Any], n_seeds: int) -> Synchrony:
         memory_gb=float(raw["memory_gb"]),
         **{key: raw[key] for key in single},
     )
+
+
+def _in_order(pair: Sequence[str], models: Sequence[str]) -> tuple[str, str]:
+    """A pair in the order of the models, as every table names it, however the configuration does."""
+    first, second = sorted(pair, key=models.index)
+    return first, second
 
 
 def _local(path: str | None) -> str | None:

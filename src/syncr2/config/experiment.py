@@ -92,6 +92,15 @@ class Synchrony:
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """What is drawn for the statistics over pairs; see the schema's `statistics` for each key."""
+
+    draws: int
+    relabellings: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Resources:
     """What jobs ask for."""
 
@@ -116,6 +125,7 @@ class Experiment:
     judges: dict[str, JudgeSettings]
     covariates: tuple[str, ...]
     max_failure_rate: float
+    resampling: Resampling
     resources: Resources
     title: str
     notice: str | None

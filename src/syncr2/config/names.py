@@ -155,6 +155,14 @@ def _judges(candidate: Candidate) -> Iterator[Problem]:
             if missing:
                 found = "neither `model` nor `base_url`" if len(missing) == 2 else f"no `{missing[0]}`"
                 yield Problem(("judges", i), f"{at}: found {found}; the engine `openai` needs both.")
+        if right.get("engine") == "table" and "file" in right:
+            file = right["file"]
+            if not file:
+                yield Problem(("judges", i), f"{at}: found no `file`; the engine `table` needs one.")
+            elif not Path(file).expanduser().is_file():
+                yield Problem(
+                    ("judges", i), f"{at}.file: found {file!r}, which is no file; allowed: a table of scores."
+                )
         try:
             # Any name, and the engine that needs nothing: what these two must be was said before.
             JudgeSettings.from_dict(_known({**right, "name": "?", "engine": "surface"}, JudgeSettings))

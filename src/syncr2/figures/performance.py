@@ -53,7 +53,8 @@ def sync_vs_performance(
         Columns `family`, `model_1`, `model_2`, `sync_r2`, `social_performance`; one row a pair. Rows without
         both values are left out.
     correlations : DataFrame
-        Column (or index) `family` and columns `r`, `p`, `n`.
+        Column (or index) `family` and columns `r`, `p`, `n`; where there are `qap_p`, `models_low` and
+        `models_high`, a second line gives what permuting and resampling the models say.
     watermark : str, optional
         A line of small grey text at the top.
 
@@ -76,13 +77,14 @@ def sync_vs_performance(
         figure = Figure(figsize=(width, 2.9 * n_rows + 0.3), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
         panels = list(zip(grid.flat, looks, strict=False))
+        n_lines = 2 if "qap_p" in correlations else 1
         for axes, family in panels:
             _scatter(axes, finite[finite["family"] == family], looks[family])
             axes.annotate(
                 _statistics_text(correlations, family), xy=(0, 1), xytext=(0, 3), xycoords="axes fraction",
                 textcoords="offset points", ha="left", va="bottom", fontsize=style.small_size,
             )  # fmt: skip
-            axes.set_title(family, fontweight="bold", pad=style.small_size + 6)
+            axes.set_title(family, fontweight="bold", pad=n_lines * (style.small_size + 3) + 3)
         label_outer(grid, len(looks), SYNC_LABEL, "social performance")
         # Room for labels beside the outermost points.
         grid[0, 0].margins(x=0.14, y=0.12)
@@ -144,14 +146,30 @@ def _statistics_text(correlations: pd.DataFrame, family: str) -> str:
     if rows.empty:
         return "no correlation given"
     row = rows.iloc[0]
+    plain = _plain_text(row)
+    if pd.isna(row.get("qap_p")):
+        return plain
+    low, high = (float(row.get(name, np.nan)) for name in ("models_low", "models_high"))
+    reach = "" if np.isnan([low, high]).any() else f", r {_fixed(low)} to {_fixed(high)}"
+    return f"{plain}\nmodels permuted: {_p_text(float(row['qap_p']))}{reach}"
+
+
+def _plain_text(row: pd.Series) -> str:
     n = f"n = {int(row['n'])}" if pd.notna(row["n"]) else "n unknown"
     if pd.isna(row["r"]):
         return f"r not defined, {n}"
-    r = f"r = {float(row['r']):.2f}".replace("-", "\N{MINUS SIGN}")
+    r = f"r = {_fixed(row['r'])}"
     if pd.isna(row["p"]):
         return f"{r}, {n}"
-    p = float(row["p"])
-    return f"{r}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}' if p < 0.1 else f'= {p:.2f}'}, {n}"
+    return f"{r}, {_p_text(float(row['p']))}, {n}"
+
+
+def _p_text(p: float) -> str:
+    return f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}' if p < 0.1 else f'= {p:.2f}'}"
+
+
+def _fixed(value: float) -> str:
+    return f"{float(value):.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _write_labels(axes: Axes, points: NDArray[np.float64], texts: Sequence[str], style: Style) -> None:

@@ -1,8 +1,8 @@
 """Judges score each agent of a dialogue on the seven dimensions of Sotopia.
 
-Two engines: `surface` (rules over words; for demonstrations, of no scientific meaning) and `openai` (a model
-behind any OpenAI-compatible endpoint). Whatever happens to a dialogue, it leaves exactly one record, with a
-status that says so.
+Three engines: `surface` (rules over words; for demonstrations, of no scientific meaning), `openai` (a model
+behind any OpenAI-compatible endpoint) and `table` (scores made elsewhere). Whatever happens to a dialogue, it
+leaves exactly one record, with a status that says so.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncr2.errors import SyncR2Error
-from syncr2.judges.base import Case, JudgeEngine, JudgeSettings, Line, Verdict
+from syncr2.judges.base import KNOBS, Case, DialogueKey, JudgeEngine, JudgeSettings, Line, Verdict
 from syncr2.judges.dimensions import DIMENSIONS, Dimension, check_scores, overall
+from syncr2.judges.orders import JUDGEMENT_FORMAT, case_of, presented_first, record_of, swapped
 
 if TYPE_CHECKING:
     from syncr2.judges.openai import Backoff
     from syncr2.prompts import Prompts
-    from syncr2.scenarios import Episode, ScenarioSet
+    from syncr2.scenarios import ScenarioSet
 
 __all__ = [
     "DIMENSIONS",
     "JUDGEMENT_FORMAT",
+    "KNOBS",
     "Case",
+    "DialogueKey",
     "Dimension",
     "JudgeEngine",
     "JudgeSettings",
@@ -33,9 +35,6 @@ __all__ = [
     "judge_shard",
     "overall",
 ]
-
-DIALOGUE_FORMAT = "syncr2/dialogue/1"
-JUDGEMENT_FORMAT = "syncr2/judgement/1"
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def judge_shard(
     dialogues : sequence of mapping
         Records of format syncr2/dialogue/1.
     prompts : Prompts
-        Prompt templates; the surface engine does not use them.
+        Prompt templates; only the openai engine uses them.
     settings : JudgeSettings
         The judge.
     backoff : Backoff, optional
@@ -66,80 +65,48 @@ def judge_shard(
     Returns
     -------
     list of dict
-        One record of format syncr2/judgement/1 a dialogue, in the same order. A dialogue that could not be
+        One record of format syncr2/judgement/2 a dialogue, in the same order. A dialogue that could not be
         judged has `scores` null and a status other than "ok".
 
     Raises
     ------
     SyncR2Error
         If a record is not a dialogue or belongs to other scenarios; if the endpoint cannot be used at all (no
-        key, turned down on first contact).
+        key, turned down on first contact); if the table of scores cannot be read.
     """
     episodes = {episode.id: episode for episode in scenarios.episodes}
-    cases = [_case(episodes, dialogue) for dialogue in dialogues]
+    orders = presented_first(settings)
+    cases = []
+    for dialogue in dialogues:
+        case = case_of(episodes, dialogue)
+        cases += [case if first == 1 else swapped(case) for first in orders]
     engine = _engine(settings, prompts, backoff)
     verdicts = engine.judge(cases)
     provenance = engine.provenance()
     records = []
-    for dialogue, verdict in zip(dialogues, verdicts, strict=True):
-        if verdict.status != "ok":
+    for i, dialogue in enumerate(dialogues):
+        own = verdicts[i * len(orders) : (i + 1) * len(orders)]
+        record = record_of(dialogue, settings, own, provenance)
+        if record["status"] != "ok":
             _log.warning(
                 "Judge %s, %s, seed %s, episode %s: %s. %s",
                 *(settings.name, dialogue["pair"], dialogue["seed"], dialogue["episode_id"]),
-                *(verdict.status, verdict.error),
+                *(record["status"], record["error"]),
             )
-        records.append(_record(dialogue, settings, verdict, provenance))
+        records.append(record)
     return records
 
 
 def _engine(settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None) -> JudgeEngine:
-    # Imported here, so that reading the config loads neither engine.
+    # Imported here, so that reading the config loads no engine.
     if settings.engine == "surface":
         from syncr2.judges.surface import SurfaceJudge
 
         return SurfaceJudge()
+    if settings.engine == "table":
+        from syncr2.judges.table import TableJudge
+
+        return TableJudge(settings)
     from syncr2.judges.openai import OpenAIJudge
 
     return OpenAIJudge(settings, prompts, backoff)
-
-
-def _case(episodes: Mapping[str, Episode], dialogue: Mapping[str, Any]) -> Case:
-    from syncr2.views import judge_view
-
-    if dialogue.get("format") != DIALOGUE_FORMAT:
-        raise SyncR2Error(
-            f"A record to be judged has the format {dialogue.get('format')!r}; {DIALOGUE_FORMAT!r} is "
-            "needed. Make the dialogues again with this version."
-        )
-    episode = episodes.get(dialogue["episode_id"])
-    if episode is None or [agent["id"] for agent in dialogue["agents"]] != [
-        agent.id for agent in episode.agents
-    ]:
-        raise SyncR2Error(
-            f"A dialogue to be judged is of episode {dialogue['episode_id']!r} between the profiles "
-            f"{' and '.join(agent['id'] for agent in dialogue['agents'])}, which is not in the scenarios. "
-            "They were changed after the dialogues were made: make the dialogues again."
-        )
-    lines = tuple(
-        Line(turn["turn"], turn["agent"], turn["speaker"], turn["text"]) for turn in dialogue["turns"]
-    )
-    return Case(judge_view(episode), lines)
-
-
-def _record(
-    dialogue: Mapping[str, Any], settings: JudgeSettings, verdict: Verdict, provenance: Mapping[str, Any]
-) -> dict[str, Any]:
-    copied = ("episode_id", "environment_id", "pair", "agent1", "agent2", "seed", "columns")
-    return {
-        "format": JUDGEMENT_FORMAT,
-        **{key: dialogue[key] for key in copied},
-        "judge": settings.name,
-        "engine": settings.engine,
-        "status": verdict.status,
-        "scores": verdict.scores,
-        "reasoning": verdict.reasoning,
-        "attempts": verdict.attempts,
-        "error": verdict.error,
-        "raw": verdict.raw,
-        "made_by": {**provenance, **verdict.made_by},
-    }

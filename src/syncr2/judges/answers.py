@@ -20,6 +20,8 @@ SCHEMA_VERSION = "syncr2/judge-answer/1"
 
 _MOST_ERRORS = 5
 _LONGEST_ERROR = 240
+# Fourteen scores with two sentences each are some 5,000 characters.
+LONGEST_ANSWER = 200_000
 
 
 class MalformedAnswerError(Exception):
@@ -67,10 +69,15 @@ def parse_answer(text: str) -> Answer:
     ------
     MalformedAnswerError
         If it is not JSON (prose or a code fence around it included), holds a key twice, NaN or an infinity,
-        or does not match `answer_schema`.
+        is longer than any judgement, or does not match `answer_schema`.
     """
     from jsonschema import Draft202012Validator
 
+    if len(text) > LONGEST_ANSWER:
+        raise MalformedAnswerError(
+            f"The answer has {len(text)} characters; at most {LONGEST_ANSWER} are read. Give one or two "
+            "sentences of reasoning for each score."
+        )
     try:
         # strict=False takes raw line ends inside strings, which some grammars of servers let through. It
         # touches the reasoning only.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from syncr2.errors import SyncR2Error
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from syncr2.views import JudgeView
 
 AGENTS: tuple[Literal["agent1"], Literal["agent2"]] = ("agent1", "agent2")
-ENGINES = ("surface", "openai")
+ENGINES = ("surface", "openai", "table")
+# Settings that cannot change an answer, so neither a file of judgements nor a cached answer depends on them.
+KNOBS = ("api_key_env", "retries", "timeout", "concurrency", "cache")
 
 Status = Literal["ok", "failed", "refused", "truncated"]
 
@@ -28,11 +30,18 @@ class JudgeSettings:
     ----------
     name : str
         Name of the judge in records, tables and file names.
-    engine : {"surface", "openai"}
+    engine : {"surface", "openai", "table"}
         "surface" is a rule-based stand-in for demonstrations, without scientific meaning; "openai" asks any
-        OpenAI-compatible endpoint.
+        OpenAI-compatible endpoint; "table" takes scores made elsewhere from a file.
     model, base_url : str or None
         Model name and address of the endpoint, such as ``http://localhost:8000/v1``. Needed by "openai" only.
+    revision : str or None
+        Which weights are served under the model's name, such as a commit. It is sent nowhere; with it,
+        answers in the cache hold for every address, without it for this one.
+    file : str or None
+        Table of scores; needed by "table" only.
+    both_orders : bool
+        Ask twice, with either agent presented first. Not used by "table".
     api_key_env : str or None
         Name of the environment variable that holds the key. None: the endpoint wants none, "none" is sent.
     temperature : float or None
@@ -45,18 +54,24 @@ class JudgeSettings:
         Seconds that one request may take.
     concurrency : int
         Requests under way at a time, for one job.
+    cache : str or None
+        Folder of valid answers. None: the workflow's own, below the results.
     """
 
     name: str
     engine: str
     model: str | None = None
     base_url: str | None = None
+    revision: str | None = None
+    file: str | None = None
+    both_orders: bool = True
     api_key_env: str | None = None
     temperature: float | None = 0.0
     max_tokens: int = 4096
     retries: int = 4
     timeout: float = 300.0
     concurrency: int = 8
+    cache: str | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> JudgeSettings:
@@ -85,12 +100,15 @@ class JudgeSettings:
     def _check(self, label: str) -> None:
         if self.engine not in ENGINES:
             raise SyncR2Error(f"{label}: engine is {self.engine!r}; allowed: {', '.join(ENGINES)}.")
-        for key in ("model", "base_url", "api_key_env"):
+        needed = {"openai": ("model", "base_url"), "table": ("file",)}.get(self.engine, ())
+        for key in ("model", "base_url", "revision", "file", "api_key_env", "cache"):
             value = getattr(self, key)
             if value is not None and (not isinstance(value, str) or not value):
                 raise SyncR2Error(f"{label}: {key} is {value!r}; a text or null is needed.")
-            if value is None and self.engine == "openai" and key != "api_key_env":
-                raise SyncR2Error(f"{label}: {key} is missing; the engine openai needs it.")
+            if value is None and key in needed:
+                raise SyncR2Error(f"{label}: {key} is missing; the engine {self.engine} needs it.")
+        if not isinstance(self.both_orders, bool):
+            raise SyncR2Error(f"{label}: both_orders is {self.both_orders!r}; true or false is needed.")
         if self.api_key_env is not None and not self.api_key_env.isidentifier():
             # Not shown: what stands there may well be the key itself.
             raise SyncR2Error(
@@ -145,39 +163,53 @@ class Line:
     text: str
 
 
+class DialogueKey(NamedTuple):
+    """Which dialogue it is: the models in speaking order, the seed of generation, the episode."""
+
+    agent1: str
+    agent2: str
+    seed: int
+    episode_id: str
+
+
 @dataclass(frozen=True)
 class Case:
-    """One dialogue to be judged, with everything that a judge may know of its scenario."""
+    """One dialogue to be judged, with everything that a judge may know of its scenario.
 
+    In `view` and `lines` agent 1 is the one who is presented first, which need not be the one who spoke
+    first.
+    """
+
+    key: DialogueKey
     view: JudgeView
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge made of one dialogue.
+    """What a judge made of one case; agent1 is the one whom the case presents first.
 
     Attributes
     ----------
     status : {"ok", "failed", "refused", "truncated"}
         Only "ok" comes with scores.
     scores : mapping or None
-        agent1 and agent2, each with an integer for every dimension.
+        agent1 and agent2, each with a number for every dimension: a whole one, unless a table gives means.
     reasoning : mapping or None
         The same shape, with the judge's reason for each score.
     attempts : int
-        Requests made.
+        Requests that it took, in this run or in the one whose answer is in the cache.
     error : str or None
         Why there are no scores.
     raw : str or None
         The last answer as it came.
     made_by : mapping
         What this one verdict depends on beyond the settings (hash of the prompt, model name reported by the
-        server).
+        server), and whether it comes from the cache.
     """
 
     status: Status
-    scores: Mapping[str, Mapping[str, int]] | None
+    scores: Mapping[str, Mapping[str, float]] | None
     reasoning: Mapping[str, Mapping[str, str]] | None
     attempts: int
     error: str | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from syncr2.errors import SyncR2Error
 
-Scores = Mapping[str, int]
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def overall(scores: Scores) -> float:
     Raises
     ------
     SyncR2Error
-        If a dimension is missing or unknown, or a score is not an integer of its range. A mean over fewer
+        If a dimension is missing or unknown, or a score is not a number of its range. A mean over fewer
         dimensions would look like a score and not be one.
 
     Source
@@ -99,7 +99,11 @@ def overall(scores: Scores) -> float:
 
 
 def check_scores(scores: Scores) -> None:
-    """Raise SyncR2Error unless there is one integer in range for each dimension, and nothing else."""
+    """Raise SyncR2Error unless there is one number in range for each dimension, and nothing else.
+
+    Single answers are whole numbers, which the schema of an answer sees to; means over orders, turns or
+    raters need not be.
+    """
     names = [dimension.name for dimension in DIMENSIONS]
     missing = [name for name in names if name not in scores]
     unknown = [name for name in scores if name not in names]
@@ -110,12 +114,9 @@ def check_scores(scores: Scores) -> None:
         )
     for dimension in DIMENSIONS:
         score = scores[dimension.name]
-        if (
-            isinstance(score, bool)
-            or not isinstance(score, int)
-            or not dimension.low <= score <= dimension.high
-        ):
+        is_number = isinstance(score, int | float) and not isinstance(score, bool)
+        if not is_number or not dimension.low <= score <= dimension.high:
             raise SyncR2Error(
-                f"Scores of a judge: {dimension.name} is {score!r}; an integer from {dimension.low} to "
+                f"Scores of a judge: {dimension.name} is {score!r}; a number from {dimension.low} to "
                 f"{dimension.high} is needed."
             )

@@ -1,9 +1,9 @@
-"""The engine "openai": a language model behind any OpenAI-compatible endpoint, asked once a dialogue.
+"""The engine "openai": a language model behind any OpenAI-compatible endpoint, asked once a case.
 
-The loop is written for servers that fail now and then in every way seen so far. What can pass is asked again:
-an overloaded server, a broken connection, an answer that does not match the schema. What cannot pass is
-recorded as it is: a refusal, an answer cut off at the token limit, a request that the server rejects. No
-failure becomes a score.
+The loop is written for servers that fail now and then in every way seen so far. What can pass is asked again
+as it was: an overloaded server, a broken connection. An answer that cannot be used (against the schema, a
+refusal, cut off at the token limit) is asked for again with the reason quoted. A request that the server
+rejects is not repeated. What remains without an answer is recorded as that: no failure becomes a score.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text
-from syncr2.judges.answers import SCHEMA_VERSION, MalformedAnswerError, answer_schema, parse_answer
+from syncr2.judges.answers import SCHEMA_VERSION, Answer, MalformedAnswerError, answer_schema, parse_answer
 from syncr2.judges.base import Case, JudgeSettings, Status, Verdict
+from syncr2.judges.cache import AnswerCache, CachedAnswer, cache_key
 from syncr2.judges.dimensions import DIMENSIONS
 from syncr2.judges.replies import Reply, RequestError, read_reply, request_error
+from syncr2.judges.transcript import marked
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -31,6 +33,12 @@ _log = logging.getLogger(__name__)
 
 # Statuses that mean "this endpoint, key or model name is wrong" when they are the first thing that is heard.
 _WRONG_ADDRESS = (401, 403, 404)
+# Characters of an unusable answer that are kept: all of what models give, the beginning of a runaway.
+_LONGEST_RAW = 20_000
+_ADVICE = {
+    "refused": " Only a judgement of the dialogue is asked for; it agrees with nothing that is said there.",
+    "truncated": " Give one short sentence of reasoning for each score.",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Backoff:
 
 
 class OpenAIJudge:
-    """Score dialogues by asking a model; see `JudgeSettings` for the knobs.
+    """Score cases by asking a model; see `JudgeSettings` for the knobs.
 
     Parameters
     ----------
@@ -76,8 +84,9 @@ class OpenAIJudge:
     Raises
     ------
     SyncR2Error
-        If the environment variable of the key is named but not set. From `judge`: if the endpoint turns the
-        very first answers down with 401, 403 or 404, because then nothing but failures would follow.
+        If the environment variable of the key is named but not set, or the folder of the cache cannot be
+        made. From `judge`: if the endpoint turns the very first answers down with 401, 403 or 404, because
+        then nothing but failures would follow.
     """
 
     def __init__(self, settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None = None) -> None:
@@ -85,6 +94,7 @@ class OpenAIJudge:
         self._prompts = prompts
         self._backoff = backoff or Backoff()
         self._key = _api_key(settings)
+        self._cache = AnswerCache(settings.cache) if settings.cache else None
         self._reached = False
 
     def judge(self, cases: Sequence[Case]) -> list[Verdict]:
@@ -97,6 +107,7 @@ class OpenAIJudge:
             "engine": "openai",
             "model": self._settings.model,
             "endpoint": self._settings.base_url,
+            "model_revision": self._settings.revision,
             "temperature": self._settings.temperature,
             "max_tokens": self._settings.max_tokens,
             "answer_schema": SCHEMA_VERSION,
@@ -114,7 +125,7 @@ class OpenAIJudge:
             async with gate:
                 verdict = await self._judge_one(client, case)
             done += 1
-            _log.info("Judge %s: %d of %d dialogues", self._settings.name, done, len(cases))
+            _log.info("Judge %s: %d of %d cases", self._settings.name, done, len(cases))
             return verdict
 
         async with self._client() as client:
@@ -147,13 +158,21 @@ class OpenAIJudge:
         return client
 
     async def _judge_one(self, client: AsyncOpenAI, case: Case) -> Verdict:
-        prompt = self._prompts.judge(case.view, case.lines, DIMENSIONS)
-        made_by: dict[str, Any] = {"prompt_sha256": sha256_text(prompt)}
+        prompt = self._prompts.judge(marked(case.view, case.lines), case.lines, DIMENSIONS)
+        made_by: dict[str, Any] = {"prompt_sha256": sha256_text(prompt), "cached": False}
+        key = cache_key(self._settings, self._request(prompt))
+        if found := self._kept_answer(key):
+            cached, answer = found
+            made_by |= {"cached": True, "served_model": cached.served_model}
+            return Verdict(
+                "ok", answer.scores, answer.reasoning, cached.attempts, None, cached.content, made_by
+            )
         spread = int(made_by["prompt_sha256"][:8], 16) / 0xFFFFFFFF
         error, raw, complaint, failures, wished = "", None, "", 0, None
+        status: Status = "failed"
 
-        def unjudged(status: Status, attempts: int) -> Verdict:
-            kept = None if raw is None else self._without_key(raw)
+        def unjudged(attempts: int) -> Verdict:
+            kept = None if raw is None else self._without_key(raw)[:_LONGEST_RAW]
             return Verdict(status, None, None, attempts, self._without_key(error), kept, made_by)
 
         for attempt in range(1, self._settings.retries + 2):
@@ -162,30 +181,40 @@ class OpenAIJudge:
             try:
                 reply = await self._ask(client, prompt + complaint)
                 raw, made_by["served_model"] = reply.content, reply.model
-                answer = parse_answer(reply.content)
+                # Parsed without the key, so that the cache gives back the very same.
+                kept = self._without_key(reply.content)
+                answer = parse_answer(kept)
             except RequestError as problem:
                 self._stop_if_never_reached(problem)
                 error, raw = str(problem), problem.raw if problem.raw is not None else raw
-                failures, wished = failures + 1, problem.retry_after
-                if not problem.may_pass:
-                    return unjudged(problem.outcome, attempt)
+                status = problem.outcome
+                if status == "failed":
+                    failures, wished = failures + 1, problem.retry_after
+                    if not problem.may_pass:
+                        return unjudged(attempt)
+                else:
+                    complaint, failures = _complaint(error + _ADVICE[status]), 0
             except MalformedAnswerError as malformed:
                 # The server is well, so there is nothing to wait for; the model is told what was wrong.
-                error, failures = str(malformed), 0
+                error, failures, status = str(malformed), 0, "failed"
                 complaint = _complaint(error)
             else:
-                kept = self._without_key(reply.content)
-                reasoning = {
-                    agent: {name: self._without_key(text) for name, text in reasons.items()}
-                    for agent, reasons in answer.reasoning.items()
-                }
-                return Verdict("ok", answer.scores, reasoning, attempt, None, kept, made_by)
-        return unjudged("failed", self._settings.retries + 1)
+                if self._cache:
+                    self._cache.put(key, CachedAnswer(kept, reply.model, attempt))
+                return Verdict("ok", answer.scores, answer.reasoning, attempt, None, kept, made_by)
+        return unjudged(self._settings.retries + 1)
 
-    async def _ask(self, client: AsyncOpenAI, prompt: str) -> Reply:
-        """Send one request; every way in which it can fail becomes a RequestError."""
-        import openai
+    def _kept_answer(self, key: str) -> tuple[CachedAnswer, Answer] | None:
+        cached = self._cache.get(key) if self._cache else None
+        if cached is None:
+            return None
+        try:
+            return cached, parse_answer(cached.content)
+        except MalformedAnswerError:
+            return None
 
+    def _request(self, prompt: str) -> dict[str, Any]:
+        """Body of a request: with the address, all that an answer depends on."""
         settings = self._settings
         request: dict[str, Any] = {
             "model": settings.model,
@@ -198,13 +227,20 @@ class OpenAIJudge:
         }
         if settings.temperature is not None:
             request["temperature"] = settings.temperature
+        return request
+
+    async def _ask(self, client: AsyncOpenAI, prompt: str) -> Reply:
+        """Send one request; every way in which it can fail becomes a RequestError."""
+        import openai
+
+        request, timeout = self._request(prompt), self._settings.timeout
         try:
             # The client's own timeout counts from one byte to the next; this one is for the whole answer.
-            async with asyncio.timeout(settings.timeout):
+            async with asyncio.timeout(timeout):
                 # The raw response, because the client takes apart a malformed body without a word.
                 response = await client.chat.completions.with_raw_response.create(**request)
         except TimeoutError:
-            raise RequestError(f"No whole answer within {settings.timeout:g} s.", may_pass=True) from None
+            raise RequestError(f"No whole answer within {timeout:g} s.", may_pass=True) from None
         except openai.OpenAIError as error:
             raise request_error(error) from None
         self._reached = True

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from syncr2 import ids
 from syncr2.errors import SyncR2Error
-from syncr2.judges.dimensions import DIMENSIONS, check_scores
+from syncr2.judges.scores import DIMENSION_NAMES, Scores, agent_scores, read_scores
 
-_DIMENSION_NAMES = [dimension.name for dimension in DIMENSIONS]
+# Where a table names a judge: their mean. No judge of a config can be called so.
+ALL_JUDGES = "all judges"
+
+_KEYS = ["judge", "model_1", "model_2", "family"]
 _COUNTS = ["n_dialogues", "n_judged", "failure_rate"]
+_UNJUDGED = ("failed", "refused", "truncated")
+# Both ways of summing up a pair: as published, and with the dimensions brought to one scale.
+_OVERALL = ["social_performance", "social_performance_standardised"]
+_MORE = [_OVERALL[1], "order_effect", "order_change", *(f"n_{status}" for status in _UNJUDGED)]
 
 
 def dialogue_performance(judgement: Mapping[str, Any]) -> float:
@@ -25,67 +31,64 @@ def dialogue_performance(judgement: Mapping[str, Any]) -> float:
     SyncR2Error
         If the status is "ok" and the scores are not whole; the message names the dialogue.
     """
-    means = _dimension_means(judgement)
-    return float("nan") if means is None else sum(means) / len(means)
+    scores = agent_scores(judgement)
+    return float("nan") if scores is None else float(scores.mean())
 
 
 def performance_table(judgements: Iterable[Mapping[str, Any]], family: Mapping[str, str]) -> pd.DataFrame:
-    """Average judgements over agents, episodes, seeds and both speaking orders.
+    """Average judgements over agents, orders, episodes, seeds and both speaking orders.
+
+    See `performance_of`, and `syncr2.judges.scores.read_scores` for the parameters.
+    """
+    return performance_of(read_scores(judgements, family), family)
+
+
+def performance_of(scores: Scores, family: Mapping[str, str]) -> pd.DataFrame:
+    """Average scores by judge and unordered pair.
 
     Every judged dialogue counts the same, so a speaking order counts by its judged dialogues.
 
     Parameters
     ----------
-    judgements : iterable of mapping
-        Records of format syncr2/judgement/1, of any pairs and judges, in any order.
+    scores : Scores
     family : mapping
         Family of each model, in the order of the config: it decides which model of a pair is `model_1`.
 
     Returns
     -------
     DataFrame
-        One row a judge and unordered pair: `judge`, `model_1`, `model_2`, `family`, `social_performance`,
-        `n_dialogues`, `n_judged`, `failure_rate` (0..1, whatever is not "ok"), and the mean of each
-        dimension. Means are over judged dialogues only, NaN where there is none.
-
-    Raises
-    ------
-    SyncR2Error
-        If there is no judgement, a model is unknown, a dialogue was judged twice by one judge, or scores are
-        not whole.
+        One row a judge and pair: `judge`, `model_1`, `model_2`, `family`, `social_performance` (mean of the
+        seven), `n_dialogues`, `n_judged`, `failure_rate` (0..1, whatever is not "ok"), the mean of each
+        dimension, `social_performance_standardised` (dimensions as z scores over all dialogues of the judge),
+        `order_effect` and `order_change` (see `Scores.order_effects`), and the numbers of dialogues that
+        failed, were refused or cut off. Means are over judged dialogues only, NaN where there is none.
     """
-    order = {model: position for position, model in enumerate(family)}
-    rows = [_row(judgement, order) for judgement in judgements]
-    if not rows:
-        raise SyncR2Error("There is no judgement to average. Check that the judging rules wrote anything.")
-    table = pd.DataFrame(rows)
-    dialogue = ["judge", "agent1", "agent2", "seed", "episode_id"]
-    twice = table[table.duplicated(dialogue)]
-    if not twice.empty:
-        first = twice.iloc[0]
-        raise SyncR2Error(
-            f"{len(twice)} dialogue(s) were judged more than once by the same judge, such as judge "
-            f"{first['judge']}, {first['agent1']}--{first['agent2']}, seed {first['seed']}, episode "
-            f"{first['episode_id']}. Are shards read twice, or left over from an earlier run?"
-        )
+    table = scores.rows[["judge", "first", "second"]].copy()
+    table[DIMENSION_NAMES] = scores.means.mean(axis=1)
+    table["judged"] = scores.judged
+    table[_OVERALL[1]] = scores.standardised().mean(axis=1)
+    table["order_effect"], table["order_change"] = scores.order_effects()
+    for status in _UNJUDGED:
+        table[f"n_{status}"] = scores.rows["status"] == status
     groups = table.groupby(["judge", "first", "second"], sort=False)
-    result = groups[_DIMENSION_NAMES].mean()
-    result.insert(0, "social_performance", result[_DIMENSION_NAMES].mean(axis=1, skipna=False))
-    result.insert(1, "n_dialogues", groups.size())
-    result.insert(2, "n_judged", groups["judged"].sum())
-    result.insert(3, "failure_rate", 1.0 - result["n_judged"] / result["n_dialogues"])
+    result = groups[[*DIMENSION_NAMES, *_MORE[:3]]].mean()
+    result["social_performance"] = result[DIMENSION_NAMES].mean(axis=1, skipna=False)
+    result["n_dialogues"] = groups.size()
+    for count in ("judged", *(f"n_{status}" for status in _UNJUDGED)):
+        result["n_judged" if count == "judged" else count] = groups[count].sum()
+    result["failure_rate"] = 1.0 - result["n_judged"] / result["n_dialogues"]
     result = result.reset_index()
-    judges = {judge: position for position, judge in enumerate(dict.fromkeys(table["judge"]))}
+    judges = {judge: place for place, judge in enumerate(scores.judges)}
     result = result.sort_values(
         ["judge", "first", "second"], key=lambda c: c.map(judges) if c.name == "judge" else c
     )
     names = list(family)
-    result["model_1"] = [names[position] for position in result["first"]]
-    result["model_2"] = [names[position] for position in result["second"]]
+    result["model_1"] = [names[place] for place in result["first"]]
+    result["model_2"] = [names[place] for place in result["second"]]
     result["family"] = [
         ids.pair_family(*pair, family) for pair in zip(result["model_1"], result["model_2"], strict=True)
     ]
-    columns = ["judge", "model_1", "model_2", "family", "social_performance", *_COUNTS, *_DIMENSION_NAMES]
+    columns = [*_KEYS, "social_performance", *_COUNTS, *DIMENSION_NAMES, *_MORE]
     return result[columns].reset_index(drop=True)
 
 
@@ -104,8 +107,8 @@ def social_performance(performance: pd.DataFrame, max_failure_rate: float) -> pd
     Returns
     -------
     DataFrame
-        One row an unordered pair: `model_1`, `model_2`, `family`, `social_performance`; judges count the
-        same.
+        One row an unordered pair: `model_1`, `model_2`, `family`, `social_performance` and
+        `social_performance_standardised`; judges count the same.
 
     Raises
     ------
@@ -113,6 +116,28 @@ def social_performance(performance: pd.DataFrame, max_failure_rate: float) -> pd
         If a failure rate is above `max_failure_rate` or no dialogue of a pair was judged, or if the judges do
         not all cover the same pairs (means over different judges cannot be compared).
     """
+    _check(performance, max_failure_rate)
+    overall = [column for column in _OVERALL if column in performance]
+    return performance.groupby(_KEYS[1:], sort=False)[overall].mean().reset_index()
+
+
+def performance_by_judge(performance: pd.DataFrame, max_failure_rate: float) -> pd.DataFrame:
+    """Social performance by each judge and by all of them, to see whether a result depends on the judge.
+
+    Parameters and errors are those of `social_performance`.
+
+    Returns
+    -------
+    DataFrame
+        One row a judge and pair: `judge`, `model_1`, `model_2`, `family`, `social_performance` and
+        `social_performance_standardised`; the rows of `ALL_JUDGES` come first and hold the mean.
+    """
+    mean = social_performance(performance, max_failure_rate)
+    mean.insert(0, "judge", ALL_JUDGES)
+    return pd.concat([mean, performance[mean.columns]], ignore_index=True)
+
+
+def _check(performance: pd.DataFrame, max_failure_rate: float) -> None:
     if performance.empty:
         raise SyncR2Error(
             "The table of performance has no rows. Check that the judging rules wrote anything."
@@ -132,9 +157,8 @@ def social_performance(performance: pd.DataFrame, max_failure_rate: float) -> pd
             "what happened; mend that, delete those judgement files and run again, or raise the limit on "
             "purpose."
         )
-    pair = ["model_1", "model_2"]
     n_judges = performance["judge"].nunique()
-    short = performance.groupby(pair, sort=False)["judge"].nunique()
+    short = performance.groupby(_KEYS[1:3], sort=False)["judge"].nunique()
     short = short[short < n_judges]
     if not short.empty:
         model_1, model_2 = short.index[0]
@@ -142,42 +166,3 @@ def social_performance(performance: pd.DataFrame, max_failure_rate: float) -> pd
             f"Not every judge judged every pair: {model_1} with {model_2} has {short.iloc[0]} of {n_judges} "
             "judges. Means over different judges cannot be compared: let every judge judge every pair."
         )
-    grouped = performance.groupby([*pair, "family"], sort=False)["social_performance"]
-    return grouped.mean().reset_index()
-
-
-def _row(judgement: Mapping[str, Any], order: Mapping[str, int]) -> dict[str, Any]:
-    """Flatten one judgement; `first` and `second` are the models' places in the config, smaller first."""
-    agents = (judgement["agent1"], judgement["agent2"])
-    unknown = [model for model in agents if model not in order]
-    if unknown:
-        raise SyncR2Error(
-            f"A judgement is of the model {unknown[0]!r}, which the config does not have "
-            f"({', '.join(order)}). Is it left over from an earlier run?"
-        )
-    first, second = sorted(order[model] for model in agents)
-    means = _dimension_means(judgement)
-    return {
-        **{key: judgement[key] for key in ("judge", "agent1", "agent2", "seed", "episode_id")},
-        "first": first,
-        "second": second,
-        "judged": means is not None,
-        **dict(zip(_DIMENSION_NAMES, means or [np.nan] * len(_DIMENSION_NAMES), strict=True)),
-    }
-
-
-def _dimension_means(judgement: Mapping[str, Any]) -> list[float] | None:
-    """Mean of the two agents in each dimension, or None if there are no scores."""
-    if judgement["status"] != "ok":
-        return None
-    try:
-        agents = [judgement["scores"][agent] for agent in ("agent1", "agent2")]
-        for scores in agents:
-            check_scores(scores)
-    except (SyncR2Error, KeyError, TypeError) as error:
-        raise SyncR2Error(
-            f"The judgement of judge {judgement['judge']}, {judgement['agent1']}--{judgement['agent2']}, "
-            f"seed {judgement['seed']}, episode {judgement['episode_id']} has the status ok without whole "
-            f"scores: {error} Delete its file and run again."
-        ) from None
-    return [sum(scores[name] for scores in agents) / len(agents) for name in _DIMENSION_NAMES]

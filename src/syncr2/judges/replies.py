@@ -21,7 +21,7 @@ _PASSING = (408, 409, 425, 429)
 
 
 class RequestError(Exception):
-    """A request that brought no answer.
+    """A request that brought no complete answer.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ class RequestError(Exception):
     may_pass : bool
         Whether the same request can succeed later.
     outcome : {"failed", "refused", "truncated"}
-        Status of the dialogue if it ends here.
+        Status of the dialogue if it ends here. After the latter two the model is asked once more, in other
+        words.
     status : int, optional
         HTTP status, if there was a bad one.
     retry_after : float, optional

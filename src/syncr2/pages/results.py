@@ -9,6 +9,8 @@ import pandas as pd
 
 from syncr2.ids import INTERACTION
 from syncr2.judges.dimensions import DIMENSIONS
+from syncr2.pages.correlations import ALL as ALL
+from syncr2.pages.correlations import correlation_table, knows_models, partial_table
 from syncr2.pages.layout import (
     UNDEFINED,
     Column,
@@ -17,14 +19,12 @@ from syncr2.pages.layout import (
     Table,
     fixed,
     need_columns,
-    p_value,
     percent,
     render,
     whole,
 )
 
 PAIR = ["model_1", "model_2"]
-ALL = "all pairs"
 _NEEDED = {
     "synchrony": [*PAIR, "family", "condition", "sync_r2"],
     "directed": ["condition", "n_train", "n_test"],
@@ -100,8 +100,9 @@ def results_page(
         samples=_samples(tables.directed, conditions),
         sync=_by_family(wide, conditions, tables.synchrony),
         changes=_changes(wide, conditions),
-        correlations=_correlations(tables.correlations),
-        partial=_partial(tables.partial),
+        correlations=correlation_table(tables.correlations),
+        knows_models=knows_models(tables.correlations),
+        partial=partial_table(tables.partial),
         undefined=bool(tables.correlations["r"].isna().any() or tables.partial["r"].isna().any()),
         performance={judge: _performance(part) for judge, part in judges.items()},
         pairs=_all_pairs(wide, conditions, tables),
@@ -166,44 +167,6 @@ def _changes(wide: pd.DataFrame, conditions: Mapping[str, str]) -> Table | None:
         rows.append((family, *cells))
     columns = [Column(conditions[name], "number", "mean change (pairs)") for name in controls]
     return Table((Column("family"), *columns), tuple(rows), frozenset({len(rows) - 1}))
-
-
-def _correlations(correlations: pd.DataFrame) -> Table:
-    rows = [
-        (
-            ALL if row["family"] == "all" else row["family"],
-            whole(row["n"]),
-            fixed(row["r"]),
-            p_value(row["p"]),
-        )
-        for row in correlations.to_dict("records")
-    ]
-    strong = frozenset(i for i, row in enumerate(rows) if row[0] == ALL)
-    columns = (
-        Column("family"),
-        Column("pairs", "number"),
-        Column("Pearson r", "number"),
-        Column("p", "number"),
-    )
-    return Table(columns, tuple(rows), strong)
-
-
-def _partial(partial: pd.DataFrame) -> Table | None:
-    if partial.empty:
-        return None
-    rows = [
-        (
-            row["covariate"],
-            row["family"],
-            whole(row["n"]),
-            whole(row["df"]),
-            fixed(row["r"]),
-            p_value(row["p"]),
-        )
-        for row in partial.to_dict("records")
-    ]
-    numbers = [Column(title, "number") for title in ("pairs", "degrees of freedom", "partial r", "p")]
-    return Table((Column("held fixed"), Column("family"), *numbers), tuple(rows))
 
 
 def _performance(part: pd.DataFrame) -> Table:

@@ -147,7 +147,7 @@ def _scores(judgement: Record, people: tuple[str, str]) -> Table:
     rows = []
     for agent, name in zip(("agent1", "agent2"), people, strict=True):
         scores = judgement["scores"][agent]
-        rows.append((name, *(fixed(scores[d.name], 0) for d in DIMENSIONS), fixed(overall(scores), 2)))
+        rows.append((name, *(fixed(scores[d.name], 1) for d in DIMENSIONS), fixed(overall(scores), 2)))
     return Table((Column("agent"), *columns, Column("overall", "number", "mean")), tuple(rows))
 
 

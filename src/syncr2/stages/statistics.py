@@ -1,37 +1,93 @@
-"""SyncR² meets social performance."""
+"""SyncR² and social performance: over pairs of models and within them; where SyncR² is strongest."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from syncr2.corrected import Protocol
+from syncr2.dialogue_scores import dialogue_scores
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_table, write_table
-from syncr2.ids import INTERACTION
-from syncr2.judges.performance import social_performance
-from syncr2.statistics import correlations, overall_correlation, pair_covariates, partial_correlations
+from syncr2.ids import INTERACTION, Condition, OrderedPair
+from syncr2.judges.performance import performance_by_judge, social_performance
+from syncr2.measures import read_measures
+from syncr2.nested import Computing
+from syncr2.scenarios import RELATIONSHIPS, read_scenarios
+from syncr2.stages.control_files import read_control_table
+from syncr2.statistics import Resampling, dyadic_tables, pair_covariates, robustness_table
+from syncr2.statistics.attenuation import attenuation_table
+from syncr2.statistics.depth import depth_tables
+from syncr2.statistics.dialogues import join_scores, within_pairs
+from syncr2.statistics.relationships import relationship_tables
+from syncr2.store import open_states
 
 
 def correlate(
     synchrony: str,
     performance: str,
+    controls: Mapping[str, str],
     covariates: Sequence[str],
     covariates_by_model: Mapping[str, Mapping[str, float]],
+    family: Mapping[str, str],
+    resampling: Mapping[str, int],
     max_failure_rate: float,
     output: Mapping[str, str],
 ) -> None:
-    """Join both sides by pair; write the pairs and their correlations, plain and partial."""
+    """Join both sides by pair; write the pairs and their correlations by every way that there is.
+
+    Parameters
+    ----------
+    synchrony, performance : str
+        Paths of synchrony.tsv and performance.tsv.
+    controls : mapping
+        Paths of the tables `protocols` and `baselines` of the controls, those that were made.
+    covariates : sequence of str
+        Those to control for.
+    covariates_by_model : mapping
+        Their values by model.
+    family : mapping
+        Family by model.
+    resampling : mapping
+        Fields of `Resampling`.
+    max_failure_rate : float
+        See `social_performance`.
+    output : mapping
+        Path by table: `pairs`, `robustness` and those of `dyadic_tables`.
+    """
     measured = read_table(synchrony)
-    sync = measured.loc[
-        measured["condition"] == INTERACTION.name, ["model_1", "model_2", "family", "sync_r2"]
-    ]
-    social = social_performance(read_table(performance), max_failure_rate)
-    pairs = joined(sync, social)
-    pairs = pair_covariates(pairs, covariates_by_model, covariates)
-    write_table(output["pairs"], pairs)
-    write_table(output["correlations"], pd.concat([correlations(pairs), overall_correlation(pairs)]))
-    write_table(output["partial"], partial_correlations(pairs, covariates))
+    judged = read_table(performance)
+    how = Resampling(**resampling)
+    keys = ["model_1", "model_2", "family"]
+    sync = measured.loc[measured["condition"] == INTERACTION.name, [*keys, "sync_r2"]]
+    pairs = joined(sync, social_performance(judged, max_failure_rate))
+    with_covariates = pair_covariates(pairs, covariates_by_model, covariates)
+    write_table(output["pairs"], with_covariates)
+    for name, table in dyadic_tables(with_covariates, family, covariates, how).items():
+        write_table(output[name], table)
+    measures = {"published": sync} | _other_measures(controls)
+    by_judge = performance_by_judge(judged, max_failure_rate)
+    write_table(output["robustness"], robustness_table(measures, by_judge, family, how))
+
+
+def _other_measures(controls: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """SyncR² by the corrected protocol, raw, of plain and centred states; what it adds to the own past."""
+    keys = ["model_1", "model_2", "family"]
+    found = {}
+    if "protocols" in controls:
+        table = read_control_table(controls["protocols"])
+        rows = table[(table["protocol"] == "corrected") & (table["condition"] == INTERACTION.name)]
+        for states in dict.fromkeys(rows["states"]):
+            part = rows.loc[rows["states"] == states, [*keys, "sync_r2_raw"]]
+            found[f"corrected_{states}"] = part.rename(columns={"sync_r2_raw": "sync_r2"})
+    if "baselines" in controls:
+        table = read_control_table(controls["baselines"])
+        part = table.loc[table["measure"] == "own_past_gain", [*keys, "value"]]
+        found["own_past_gain"] = part.rename(columns={"value": "sync_r2"})
+    return found
 
 
 def joined(sync: pd.DataFrame, social: pd.DataFrame) -> pd.DataFrame:
@@ -57,3 +113,117 @@ def joined(sync: pd.DataFrame, social: pd.DataFrame) -> pd.DataFrame:
         )
     # An outer join sorts; the order of the configuration is the one that readers know.
     return sync[keys].merge(pairs.drop(columns="_merge"), on=keys)
+
+
+def score_dialogues(
+    scenarios: str,
+    states: Sequence[str],
+    corrected: str,
+    output: str,
+    pair: str,
+    conditions: Sequence[Sequence[Any]],
+    settings: Mapping[str, Any],
+    device: str,
+    memory_gb: float,
+) -> None:
+    """Score every dialogue of one ordered pair with the maps that the corrected protocol chose.
+
+    Parameters
+    ----------
+    scenarios, corrected, output, pair : str
+        Paths of the scenarios, of what `controls.nested_maps` wrote and of the table to write; the ordered
+        pair.
+    states : sequence of str
+        Engaged states of all seeds and shards.
+    conditions : sequence
+        Fields of each `Condition` between engaged states: rows are those that exist in all of them.
+    settings : mapping
+        `folds`, `fold_seed`, `penalties`, `precision`.
+    device, memory_gb
+        Where it is computed and in how much memory.
+    """
+    protocol = Protocol(
+        folds=settings["folds"],
+        fold_seed=settings["fold_seed"],
+        penalties=tuple(settings["penalties"]),
+        computing=Computing(device, settings["precision"], memory_gb),
+    )
+    table = dialogue_scores(
+        {"engaged": open_states(states)},
+        [Condition(*fields) for fields in conditions],
+        {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes},
+        read_measures(corrected),
+        protocol,
+        OrderedPair.parse(pair),
+    )
+    write_table(output, table)
+
+
+def relate_dialogues(
+    scores: Sequence[str],
+    dialogues: str,
+    pairs: Sequence[Sequence[str]],
+    family: Mapping[str, str],
+    resampling: Mapping[str, int],
+    output: Mapping[str, str],
+) -> None:
+    """Write dialogues with both sides; does higher synchrony go with performance, or with the relationship?
+
+    Parameters
+    ----------
+    scores : sequence of str
+        Tables of `score_dialogues`, all ordered pairs.
+    dialogues : str
+        Path of dialogues.tsv.
+    pairs : sequence of (model, model)
+        Unordered pairs.
+    family : mapping
+        Family by model.
+    resampling : mapping
+        Fields of `Resampling`.
+    output : mapping
+        Paths of `dialogues`, `within_pairs`, `relationship` and `relationship_trend`.
+    """
+    table = join_scores(pd.concat([read_table(path) for path in scores]), read_table(dialogues))
+    write_table(output["dialogues"], table)
+    found = within_pairs(table, family)
+    write_table(output["within_pairs"], found)
+    unordered = [(first, second) for first, second in pairs]
+    by_relationship = relationship_tables(table, unordered, family, RELATIONSHIPS, Resampling(**resampling))
+    for name, each in by_relationship.items():
+        write_table(output[name], each)
+    for row in found.to_dict("records"):
+        logging.info("%s: slope %.3f, p %.3g, %s", row["family"], row["slope"], row["p"], row["status"])
+
+
+def locate(
+    corrected: Mapping[str, str],
+    dialogues: str,
+    pairs: Sequence[Sequence[str]],
+    family: Mapping[str, str],
+    n_draws: int,
+    output: Mapping[str, str],
+) -> None:
+    """In which layers SyncR² is strongest; how reliable it and performance are.
+
+    Parameters
+    ----------
+    corrected : mapping
+        Corrected measures by ordered pair.
+    dialogues : str
+        Path of dialogues.tsv.
+    pairs : sequence of (model, model)
+        Unordered pairs.
+    family : mapping
+        Family by model.
+    n_draws : int
+        Bootstrap draws over environments.
+    output : mapping
+        Paths of `depth_profile`, `depth_peak` and `attenuation`.
+    """
+    measured = {OrderedPair.parse(pair): read_measures(path) for pair, path in corrected.items()}
+    unordered = [(first, second) for first, second in pairs]
+    tables = depth_tables(measured, unordered, family, n_draws)
+    tables["attenuation"] = attenuation_table(measured, read_table(dialogues), unordered, family)
+    for name, path in output.items():
+        write_table(path, tables[name])

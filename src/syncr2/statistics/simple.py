@@ -1,116 +1,18 @@
-"""Correlation of SyncR² with social performance, plain and with a covariate held fixed.
+"""Plain and partial correlations by family, p values as published: pairs taken for independent.
 
-Tables in, tables out; nothing here reads or writes files. One row of the input is one unordered pair of
-models.
-
-Pairs share models, so they are not independent, and the p values below, which take them as independent, are
-too small when a model pulls all of its pairs in the same direction. They are given because the published
-study gives them.
+One row of the input is one unordered pair of models. `syncr2.statistics.dyadic` has what knows that pairs
+share models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
-
-Vector = NDArray[np.float64]
-
-# Below this spread (relative to the size of the values) a column is rounding noise around a constant, and
-# dividing by its spread would make a correlation out of nothing. The same bound as in scipy's warning for
-# nearly constant input.
-_CONSTANT = 1e-13
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A correlation coefficient with its two-sided p value; both NaN where undefined.
-
-    Attributes
-    ----------
-    r : float
-        In [-1, 1].
-    p : float
-        In [0, 1].
-    n : int
-        Number of pairs of models.
-    df : int
-        Degrees of freedom of the t statistic: n - 2 - number of covariates.
-    """
-
-    r: float
-    p: float
-    n: int
-    df: int
-
-
-def correlation(x: Vector, y: Vector) -> Correlation:
-    """Pearson correlation.
-
-    Parameters
-    ----------
-    x, y : ndarray of shape (n_pairs,)
-        Finite values.
-
-    Returns
-    -------
-    Correlation
-        r and p are NaN if there are fewer than 3 pairs (two points always lie on a line) or if a column is
-        constant.
-    """
-    from scipy import stats
-
-    n = len(x)
-    if n < 3 or _is_constant(x) or _is_constant(y):
-        return Correlation(np.nan, np.nan, n, n - 2)
-    result = stats.pearsonr(x, y)
-    return Correlation(float(result.statistic), float(result.pvalue), n, n - 2)
-
-
-def partial_correlation(x: Vector, y: Vector, covariates: Vector) -> Correlation:
-    r"""Pearson correlation of what is left of `x` and `y` once the covariates are regressed out.
-
-    With one covariate z this is :math:`(r_{xy} - r_{xz} r_{yz}) / \sqrt{(1 - r_{xz}^2)(1 - r_{yz}^2)}`; p is
-    from :math:`t = r \sqrt{df / (1 - r^2)}` with n - 2 - k degrees of freedom.
-
-    Parameters
-    ----------
-    x, y : ndarray of shape (n_pairs,)
-        Finite values.
-    covariates : ndarray of shape (n_pairs, k)
-        Finite values.
-
-    Returns
-    -------
-    Correlation
-        r and p are NaN if no degree of freedom is left, if a covariate is constant (nothing is held fixed, so
-        the name would promise too much), or if the covariates explain x or y wholly.
-    """
-    from scipy import stats
-
-    n, k = covariates.shape
-    df = n - 2 - k
-    undefined = Correlation(np.nan, np.nan, n, df)
-    if df < 1 or any(_is_constant(column) for column in (x, y, *covariates.T)):
-        return undefined
-    # Standardised first: covariates of very different size would otherwise make the least squares ill
-    # conditioned.
-    x, y = _standardised(x), _standardised(y)
-    design = np.column_stack([_standardised(column) for column in covariates.T])
-    rest_x, rest_y = (v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y))
-    length_x, length_y = np.linalg.norm(rest_x), np.linalg.norm(rest_y)
-    # x and y have length sqrt(n) here, so what is left of them can be compared with a fixed small number.
-    if min(length_x, length_y) < 1e-10 * np.sqrt(n):
-        return undefined
-    r = float(np.clip(rest_x @ rest_y / (length_x * length_y), -1.0, 1.0))
-    with np.errstate(divide="ignore"):
-        t = abs(r) * np.sqrt(df / np.float64(1.0 - r * r))
-    return Correlation(r, float(2.0 * stats.t.sf(t, df)), n, df)
+from syncr2.statistics.correlation import Vector, correlation, partial_correlation
 
 
 def correlations(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -139,7 +41,7 @@ def correlations(pairs: pd.DataFrame) -> pd.DataFrame:
     Zhang et al., Neural Synchrony Between Socially Interacting Language Models, ICLR 2026.
     """
     rows = []
-    for family, group in _by_family(_checked(pairs, [])):
+    for family, group in _by_family(checked(pairs, [])):
         found = correlation(_vector(group, "sync_r2"), _vector(group, "social_performance"))
         rows.append((family, found.r, found.p, found.n))
     return pd.DataFrame(rows, columns=["family", "r", "p", "n"])
@@ -150,7 +52,7 @@ def overall_correlation(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Parameters, errors and the columns returned are those of `correlations`; the one row has `family` "all".
     """
-    table = _checked(pairs, [])
+    table = checked(pairs, [])
     return correlations(table.assign(family="all"))
 
 
@@ -175,7 +77,7 @@ def partial_correlations(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.D
     SyncR2Error
         If the table is empty, a column is missing, or a value is not a finite number.
     """
-    table = _checked(pairs, covariates)
+    table = checked(pairs, covariates)
     rows = []
     for covariate in covariates:
         for family, group in _by_family(table):
@@ -216,7 +118,7 @@ def pair_covariates(
         If the table lacks a column or already has one of a covariate's name, or if a model of the table lacks
         a covariate that is asked for.
     """
-    _require_columns(table, ["model_1", "model_2"])
+    require_columns(table, ["model_1", "model_2"])
     models = list(dict.fromkeys([*table["model_1"], *table["model_2"]]))
     if covariates is None:
         covariates = [name for model in models for name in covariates_by_model.get(model, {})]
@@ -254,10 +156,10 @@ def _vector(table: pd.DataFrame, column: str) -> Vector:
     return np.asarray(table[column], dtype=np.float64)
 
 
-def _checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+def checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
     """Keep the columns that count, as numbers; say what is wrong if they are not."""
     numeric = ["sync_r2", "social_performance", *covariates]
-    _require_columns(pairs, ["family", *numeric])
+    require_columns(pairs, ["family", *numeric])
     if pairs.empty:
         raise SyncR2Error(
             "The table of pairs has no rows: there is nothing to correlate. Check the rule that made it."
@@ -271,9 +173,11 @@ def _checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
         bad = ~np.isfinite(values)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
+            found = pairs[column].iloc[row]
+            shown = repr(found) if isinstance(found, str) else str(found)
             raise SyncR2Error(
-                f"The table of pairs: {column} is {pairs[column].iloc[row]!r} in row {row} (counted from "
-                f"0), {int(bad.sum())} such value(s) in all. Finite numbers are needed. A pair whose value "
+                f"The table of pairs: {column} is {shown} in row {row} (counted from 0), "
+                f"{int(bad.sum())} such value(s) in all. Finite numbers are needed. A pair whose value "
                 "could not be made has to be made again or taken out on purpose: it is never left out "
                 "silently."
             )
@@ -281,7 +185,8 @@ def _checked(pairs: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a table of pairs that lacks a column or has it twice."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise SyncR2Error(
@@ -295,13 +200,3 @@ def _require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 def _is_finite_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_constant(values: Vector) -> bool:
-    mean = values.mean()
-    return bool(np.linalg.norm(values - mean) <= _CONSTANT * max(abs(mean), np.finfo(float).tiny))
-
-
-def _standardised(values: Vector) -> Vector:
-    centred = values - values.mean()
-    return np.asarray(centred / centred.std())
