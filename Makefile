@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge lint format docs bench-demo bench-layer-r2 bench-controls clean
+.PHONY: help venv demo test test-judge lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ bench-layer-r2: $(VENV)/.run  ## Speed and accuracy of layer R² beside other wa
 bench-controls: $(VENV)/.run  ## Cost of nested choice and null; the protocols on a finished demo
 	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/protocols.py
+
+bench-pairs: $(VENV)/.run  ## False alarms and power of tests over pairs, on simulated traits of models
+	$(BIN)/python benchmarks/pair_statistics.py
 
 format: $(VENV)/.dev  ## Bring the code into its style
 	$(BIN)/ruff check --fix $(CHECKED)

@@ -252,6 +252,7 @@ def _groups(
         n_environments = len(np.unique(met.clusters.environment[mask]))
         if np.isnan(one.r2).all():
             continue
+        one = _with_known_spread(one, met, mask)
         found["one", column, value] = Measure(one, met.clusters.names, int(mask.sum()), n_environments)
         # Two rows a fold make a variance; a map needs as many training folds as the whole has.
         if (np.bincount(met.fold[mask], minlength=protocol.folds) >= 2).all():
@@ -265,8 +266,16 @@ def _groups(
                 clusters,
                 protocol.computing,
             )
+            own = _with_known_spread(own, met, mask)
             found["separate", column, value] = Measure(own, met.clusters.names, len(rows), n_environments)
     return found
+
+
+def _with_known_spread(found: Score, met: Meeting, mask: NDArray[np.bool_]) -> Score:
+    """A score of some rows, without influences where a fold has one environment: leaving it out leaves nothing."""
+    places = {(fold, name) for fold, name in zip(met.fold[mask], met.clusters.environment[mask], strict=True)}
+    per_fold = np.bincount([fold for fold, _ in places])
+    return found._replace(influence=np.full_like(found.influence, np.nan)) if (per_fold == 1).any() else found
 
 
 class SomeRows:

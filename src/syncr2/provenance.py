@@ -23,6 +23,7 @@ LIBRARIES = (
     "scipy",
     "h5py",
     "scikit-learn",
+    "statsmodels",
     "pandas",
     "torch",
     "transformers",

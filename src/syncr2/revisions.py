@@ -22,6 +22,6 @@ REVISIONS = {
     "performance": 2,
     "outcomes": 1,
     "statistics": 2,
-    "figures": 2,
-    "pages": 2,
+    "figures": 3,
+    "pages": 3,
 }

@@ -10,6 +10,7 @@ from syncr2 import control_tables, ids
 from syncr2.baselines import Baselines, context_features
 from syncr2.corrected import Centred, Protocol, corrected_measures, meet
 from syncr2.errors import SyncR2Error
+from syncr2.folds import environment_folds
 from syncr2.ids import DIRECTIONS, OrderedPair
 from syncr2.measures import read_measures, write_measures
 from syncr2.nulls import holm, p_value
@@ -113,6 +114,16 @@ def test_groups_have_their_rows_and_both_fits(measured):
     assert set(groups) == {(fit, "half", value) for fit in ("one", "separate") for value in "ab"}
     assert all(measure.n_samples == 108 and measure.n_environments == 18 for measure in groups.values())
     assert all(measure.sync_r2(False) > 0.1 for measure in groups.values())
+
+
+def test_a_group_with_one_environment_in_a_fold_has_no_interval(coupled):
+    of = environment_folds(list(ENVIRONMENTS.values()), 3, 0)
+    alone = next(name for name, fold in of.items() if fold == 0)
+    kept = {e: "in" if of[name] != 0 or name == alone else "out" for e, name in ENVIRONMENTS.items()}
+    made = corrected_measures(coupled, LAGS, ENVIRONMENTS, {"kept": kept}, PROTOCOL)
+    measure = made[DIRECTIONS[0]].groups["one", "kept", "in"]
+    assert np.isfinite(measure.score.r2).all()
+    assert np.isnan(measure.score.influence).all()
 
 
 def test_measures_come_back_from_the_file(measured, tmp_path):

@@ -32,7 +32,7 @@ import syncr2
 from syncr2 import SyncR2, estimator
 from syncr2.errors import SyncR2Error
 from syncr2.estimator_inputs import make_splits
-from syncr2.nested import Computing, Resampled, Selection, score
+from syncr2.nested import Clusters, Computing, Selection, score
 from syncr2.store import AgentStates, StateRow, write_states
 
 PENALTIES = [0.1, 30.0, 3000.0]
@@ -154,9 +154,7 @@ def test_nested_values_are_those_of_the_corrected_protocol(nested_by_hand):
     source, target, group, fold, _ = nested_by_hand
     found = SyncR2(penalty=PENALTIES, target_layer="nested", cv=4).fit(source, target, group)
     chosen = Selection(found.split_penalty_, found.split_target_layer_)
-    (by_engine,) = score(
-        source, target, fold, chosen, Resampled(np.zeros_like(group), np.empty((0, 1))), Computing()
-    )
+    (by_engine,) = score(source, target, fold, chosen, Clusters(np.zeros_like(group), ("all",)), Computing())
     np.testing.assert_allclose(found.r2_by_layer_, by_engine.r2, rtol=0, atol=1e-12)
 
 

@@ -72,26 +72,16 @@ class Estimate(NamedTuple):
         """Environments that contribute to any of the values."""
         return int((self.influence != 0).any(axis=1).sum())
 
-    def interval(self, lost: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ends of the 95 % intervals, (k,) each; `lost` degrees of freedom went into means."""
+    def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends of the 95 % intervals, (k,) each; NaN from fewer than two environments."""
         from scipy import stats
 
-        df = self.n_environments - lost
+        df = self.n_environments - 1
         if df < 1:
             nothing = np.full_like(self.value, np.nan)
             return nothing, nothing
         reach = stats.t.ppf((1 + LEVEL) / 2, df) * self.error
         return self.value - reach, self.value + reach
-
-    def p(self, lost: int = 1) -> NDArray[np.float64]:
-        """Two-sided p of no difference from 0, (k,)."""
-        from scipy import stats
-
-        df = self.n_environments - lost
-        if df < 1:
-            return np.full_like(self.value, np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(2 * stats.t.sf(np.abs(self.value) / self.error, df))
 
 
 class Scope(NamedTuple):
