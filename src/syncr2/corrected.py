@@ -272,7 +272,7 @@ def _groups(
 
 
 def _with_known_spread(found: Score, met: Meeting, mask: NDArray[np.bool_]) -> Score:
-    """A score of some rows, without influences where a fold has one environment: leaving it out leaves nothing."""
+    """A score without influences where a fold has one environment: leaving it out leaves nothing."""
     places = {(fold, name) for fold, name in zip(met.fold[mask], met.clusters.environment[mask], strict=True)}
     per_fold = np.bincount([fold for fold, _ in places])
     return found._replace(influence=np.full_like(found.influence, np.nan)) if (per_fold == 1).any() else found
