@@ -43,7 +43,7 @@ test: $(VENV)/.dev  ## Unit and workflow tests
 
 test-judge: $(VENV)/.dev  ## The judge against a server that fails in every way, and in the workflow
 	$(BIN)/pytest tests/unit/test_judges.py tests/unit/test_judges_openai.py tests/unit/test_judges_orders.py \
-	  tests/unit/test_judges_performance.py tests/workflow/test_judges.py
+	  tests/unit/test_judges_performance.py tests/workflow/test_judge_rules.py
 
 lint: $(VENV)/.dev  ## Style, types, and Snakemake's own checks
 	$(BIN)/ruff check $(CHECKED)
