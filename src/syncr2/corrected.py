@@ -204,11 +204,8 @@ def corrected_measures(
         by_name: dict[tuple[str, str], Measure] = {}
         for kind in KINDS:
             by_name |= {(kind, name): measure for name, measure in _conditions(met, kind, protocol).items()}
-        chosen = by_name["plain", INTERACTION.name].chosen
-        assert chosen is not None
-        found[direction] = Measures(
-            by_name, _groups(met, groups, by_name["plain", INTERACTION.name].choice, protocol)
-        )
+        chosen = by_name["plain", INTERACTION.name].choice
+        found[direction] = Measures(by_name, _groups(met, groups, chosen, protocol))
     return found
 
 
