@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,16 @@ class Protocol:
     fold_seed: int = 0
     penalties: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0, 1000.0)
     computing: Computing = field(default_factory=Computing)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], device: str, memory_gb: float) -> Protocol:
+        """From a rule's params; a null has no penalties to choose from."""
+        return cls(
+            folds=settings["folds"],
+            fold_seed=settings["fold_seed"],
+            penalties=tuple(settings.get("penalties", ())),
+            computing=Computing(device, settings["precision"], memory_gb),
+        )
 
 
 @dataclass(frozen=True)

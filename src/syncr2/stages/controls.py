@@ -13,7 +13,6 @@ from syncr2.corrected import Protocol, corrected_measures
 from syncr2.files import read_jsonl, write_table
 from syncr2.ids import INTERACTION, Condition, OrderedPair
 from syncr2.measures import Measures, read_measures, write_measures
-from syncr2.nested import Computing
 from syncr2.partners import partner_nulls, read_nulls, write_nulls
 from syncr2.provenance import made_by
 from syncr2.samples import Row
@@ -57,7 +56,7 @@ def nested_maps(
         [Condition(*fields) for fields in conditions],
         {episode.id: episode.environment.id for episode in episodes},
         groups,
-        _protocol(settings, device, memory_gb),
+        Protocol.of(settings, device, memory_gb),
     )
     for direction, measures in found.items():
         interaction = measures.by_name["plain", INTERACTION.name]
@@ -96,7 +95,7 @@ def permuted_partners(
         {"engaged": open_states(states)},
         [Condition(*fields) for fields in conditions],
         {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes},
-        _protocol(settings, device, memory_gb),
+        Protocol.of(settings, device, memory_gb),
         settings["penalty"],
         settings["null_draws"],
         pair,
@@ -143,7 +142,7 @@ def baselines(
     found = {}
     for direction, measures in read_measures(corrected).items():
         whole = measures.by_name["plain", INTERACTION.name]
-        protocol = _protocol(settings, device, memory_gb)
+        protocol = Protocol.of(settings, device, memory_gb)
         base = Baselines({"engaged": opened}, direction, environments, whole.choice, protocol)
         target = opened[ends(direction, INTERACTION).target]
         made = base.past_and_context({row.key: row.n_prompt_tokens for row in target.rows})
@@ -206,12 +205,3 @@ def summarise(
         tables |= control_tables.baseline_tables(measured, unordered, family, n_draws)
     for name, path in output.items():
         write_table(path, tables[name])
-
-
-def _protocol(settings: Mapping[str, Any], device: str, memory_gb: float) -> Protocol:
-    return Protocol(
-        folds=settings["folds"],
-        fold_seed=settings["fold_seed"],
-        penalties=tuple(settings.get("penalties", ())),
-        computing=Computing(device, settings["precision"], memory_gb),
-    )

@@ -15,7 +15,6 @@ from syncr2.files import read_table, write_table
 from syncr2.ids import INTERACTION, Condition, OrderedPair
 from syncr2.judges.performance import performance_by_judge, social_performance
 from syncr2.measures import read_measures
-from syncr2.nested import Computing
 from syncr2.scenarios import RELATIONSHIPS, read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.statistics import Resampling, dyadic_tables, pair_covariates, robustness_table
@@ -142,12 +141,7 @@ def score_dialogues(
     device, memory_gb
         Where it is computed and in how much memory.
     """
-    protocol = Protocol(
-        folds=settings["folds"],
-        fold_seed=settings["fold_seed"],
-        penalties=tuple(settings["penalties"]),
-        computing=Computing(device, settings["precision"], memory_gb),
-    )
+    protocol = Protocol.of(settings, device, memory_gb)
     table = dialogue_scores(
         {"engaged": open_states(states)},
         [Condition(*fields) for fields in conditions],
