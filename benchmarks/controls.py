@@ -21,12 +21,13 @@ from layer_r2.problem import SIZES, Problem, write_states
 
 from syncr2 import layer_r2
 from syncr2.nested import Clusters, Computing, inner_r2, score, select
-from syncr2.nulls import r2_null
+from syncr2.nulls import dialogue_permutations, r2_null, row_permutations
 from syncr2.provenance import code_version, library_versions
 
 PENALTIES = [0.1, 1.0, 10.0, 100.0, 1000.0]
 FOLDS = 5
 ENVIRONMENTS = 90
+TURNS = 8  # samples of one dialogue and direction
 FEW, MORE = 5, 25
 DRAWS = 1000
 # About half of the published samples and width, a quarter of its layers: minutes on two cores.
@@ -35,7 +36,8 @@ PROBLEMS = {**SIZES, "wide": Problem(samples=3000, layers=8, width=2048)}
 
 def measure(problem: Problem, source: Any, target: Any, device: str) -> dict[str, float]:
     """Wall time in seconds of each estimate."""
-    environment = np.arange(problem.samples) % ENVIRONMENTS
+    dialogue, turn = np.divmod(np.arange(problem.samples), TURNS)
+    environment = dialogue % ENVIRONMENTS
     fold = environment % FOLDS
     clusters = Clusters(environment, tuple(f"environment {i}" for i in range(ENVIRONMENTS)))
     computing = Computing(device=device)
@@ -50,14 +52,11 @@ def measure(problem: Problem, source: Any, target: Any, device: str) -> dict[str
         chosen = select(inner_r2({"source": source}, target, fold, PENALTIES, computing)["source"], PENALTIES)
         score(source, target, fold, chosen, clusters, computing)
 
-    rng = np.random.default_rng(0)
+    # A dialogue changes places with others of its fold and length.
+    cells = [(int(fold[first]), min(TURNS, problem.samples - first)) for first in np.flatnonzero(turn == 0)]
 
     def null(draws: int) -> None:
-        # Rows change places within their fold.
-        permutations = np.tile(np.arange(problem.samples), (draws, 1))
-        for test in range(FOLDS):
-            rows = np.flatnonzero(fold == test)
-            permutations[:, rows] = rng.permuted(np.tile(rows, (draws, 1)), axis=1)
+        permutations = row_permutations(dialogue_permutations(cells, draws, "benchmark"), dialogue, turn)
         r2_null(source, target, fold, permutations, 0.1, computing)
 
     seconds = {name: timed(run, device)[1] for name, run in (("plain", plain), ("nested", nested))}

@@ -19,6 +19,8 @@ from syncr2.ridge import Layers, mean_r2, read_layer
 
 # A kernel of all rows in fold order, (n_samples, n_samples).
 Kernel = Array
+# Kernels to choose from, each made when it is its turn: one is n_samples² numbers.
+Candidates = Sequence[Callable[[], Kernel]]
 
 
 class Fitted(NamedTuple):
@@ -34,6 +36,17 @@ def layer_kernel(source: Layers, layer: int, folded: Folded, computing: Computin
     values = on.array(read_layer(source, layer, folded.order, "source"), "float64")
     values -= values.mean(0)
     return values @ values.T
+
+
+def penalised(
+    kernel: Callable[[], Kernel], penalties: Sequence[float], beside: Callable[[], Kernel] | None = None
+) -> Candidates:
+    """A block's kernel under each of the penalties, with other blocks' beside it."""
+
+    def under(penalty: float) -> Callable[[], Kernel]:
+        return lambda: kernel() / penalty if beside is None else kernel() / penalty + beside()
+
+    return [under(penalty) for penalty in penalties]
 
 
 def kernel_smoother(on: Backend, kernel: Kernel, train: NDArray[np.intp], test: NDArray[np.intp]) -> Array:
@@ -68,7 +81,7 @@ def kernel_smoother(on: Backend, kernel: Kernel, train: NDArray[np.intp], test: 
 
 
 def fit_kernels(
-    candidates: Callable[[int, int], Sequence[Kernel]],
+    candidates: Callable[[int, int], Candidates],
     key: Callable[[int, int], object],
     target: Layers,
     target_layer: NDArray[np.intp],
@@ -111,18 +124,21 @@ def fit_kernels(
 
 
 def _nested(
-    kernels: Sequence[Kernel], targets: TargetRows, m: int, folded: Folded, outer: int, on: Backend
+    kernels: Candidates, targets: TargetRows, m: int, folded: Folded, outer: int, on: Backend
 ) -> tuple[int, NDArray, NDArray]:
     """The best candidate on inner folds, and the outer fold's targets and residuals under it."""
     best = 0
     if len(kernels) > 1:
-        inner = [
-            np.mean([mean_r2(*_predicted(kernel, targets, m, folded, test, (outer, test), on))
-                     for test in folded.without(outer)])
-            for kernel in kernels
-        ]  # fmt: skip
-        best = int(np.argmax(inner))
-    return best, *_predicted(kernels[best], targets, m, folded, outer, (outer,), on)
+
+        def inner(kernel: Kernel) -> float:
+            scored = (
+                mean_r2(*_predicted(kernel, targets, m, folded, test, (outer, test), on))
+                for test in folded.without(outer)
+            )
+            return float(np.mean(list(scored)))
+
+        best = int(np.argmax([inner(make()) for make in kernels]))
+    return best, *_predicted(kernels[best](), targets, m, folded, outer, (outer,), on)
 
 
 def _predicted(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from syncr2.banded import Kernel, fit_kernels, layer_kernel
+from syncr2.banded import Candidates, Kernel, fit_kernels, layer_kernel, penalised
 from syncr2.corrected import Meeting, Protocol, States, meet
 from syncr2.ids import INTERACTION, Condition
 from syncr2.measures import Measure
@@ -69,11 +69,11 @@ class Baselines:
         )
         layer = self._chosen.target_layer
         return self._with_source(
-            met, "context", lambda f, i: [context], lambda f, i: None
+            met, "context", lambda f, i: [lambda: context], lambda f, i: None
         ) | self._with_source(
             met,
             "own_past",
-            lambda f, i: [own(int(layer[f, i])) / penalty + context for penalty in self._protocol.penalties],
+            lambda f, i: self._penalised(own, int(layer[f, i]), lambda: context),
             lambda f, i: None,
         )
 
@@ -87,7 +87,7 @@ class Baselines:
         """
         met = self._meet(INTERACTION)
         kernel = features_kernel(features(met.rows), Folded.of(met.fold), scale=1.0)
-        kernels = [kernel / penalty for penalty in self._protocol.penalties]
+        kernels = penalised(lambda: kernel, self._protocol.penalties)
         return self._with_source(met, "text", lambda f, i: kernels, lambda f, i: None)
 
     def ceiling(self) -> dict[str, Measure]:
@@ -131,7 +131,7 @@ class Baselines:
         self,
         met: Meeting,
         name: str,
-        base: Callable[[int, int], list[Kernel]],
+        base: Callable[[int, int], Candidates],
         key: Callable[[int, int], object],
     ) -> dict[str, Measure]:
         """A baseline alone, and the source beside it with a penalty of its own."""
@@ -142,12 +142,16 @@ class Baselines:
             lambda i: layer_kernel(met.sources[INTERACTION.name], i, folded, self._protocol.computing)
         )
 
-        def both(fold: int, layer: int) -> list[Kernel]:
-            taken = base(fold, layer)[alone.choice[fold, layer]]
-            return [taken + source(layer) / penalty for penalty in self._protocol.penalties]
+        def both(fold: int, layer: int) -> Candidates:
+            return self._penalised(source, layer, base(fold, layer)[alone.choice[fold, layer]])
 
         together = fit_kernels(both, lambda f, i: i, *arguments)
         return {name: met.measure(alone.score), f"{name}_and_source": met.measure(together.score)}
+
+    def _penalised(
+        self, kernels: _Remembered, layer: int, beside: Callable[[], Kernel] | None = None
+    ) -> Candidates:
+        return penalised(lambda: kernels(layer), self._protocol.penalties, beside)
 
     def _same_layer(self, met: Meeting, condition: Condition) -> Measure:
         """Another state of the target's own agent, from the target's own layer."""
@@ -156,7 +160,7 @@ class Baselines:
             lambda m: layer_kernel(met.sources[condition.name], m, folded, self._protocol.computing)
         )
         fitted = fit_kernels(
-            lambda f, i: [own(int(layer[f, i])) / penalty for penalty in self._protocol.penalties],
+            lambda f, i: self._penalised(own, int(layer[f, i])),
             lambda f, i: None,
             met.targets[condition.name],
             layer,

@@ -8,33 +8,29 @@ target layers again.
 
 A permutation of targets permutes the rows and columns of their kernels and leaves smoothers alone. So every
 index that is an inner product ⟨A, P B Pᵀ⟩ of a matrix of the source with one of the target has its null
-from one gather and one product a draw: R² of all layer pairs, debiased CKA, and the mean squared canonical
-correlation. Draws are computed in float32; the observed value is computed alike, as the draw that changes
-nothing.
+from one gather and one product a draw (`syncr2.permuted`): R² of all layer pairs, debiased CKA, and the
+mean squared canonical correlation. Draws are computed in float32; the observed value is computed alike, as
+the draw that changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from syncr2.backends import Array
-from syncr2.kernels import lower_size, lower_tiles, scale_target
+from syncr2.kernels import scale_target
 from syncr2.nested import Computing, Folded, source_layer
-from syncr2.ridge import Layers, blocks, read_layer
+from syncr2.permuted import DTYPE, Products
+from syncr2.ridge import Layers, read_layer
 from syncr2.smoothers import SourceLayer
 
 # Draws closer than this to the observed value count as equal to it: float32 sums differ by less.
 TIE = 1e-6
-DRAWN_IN = "float32"
-# Samples from which on draws are worth a thread each.
-THREADED_FROM = 1000
 
 
 class Null(NamedTuple):
@@ -200,29 +196,39 @@ def _by_kernels(
 ) -> NDArray[np.float64]:
     """By permuting kernels: the cost of a draw does not depend on the width."""
     on, n = computing.on, len(folded.order)
-    left = on.zeros((len(source), lower_size(n)), DRAWN_IN)
+    tested = slice(*folded.ranges[test])
+    products = Products(on, draws, len(source), len(target), computing.memory_gb)
     for layer in range(len(source)):
         smoother = _smoother(source_layer(source, layer, folded, computing), folded, test, penalty)
-        residual = on.zeros((folded.ranges[test][1] - folded.ranges[test][0], n), DRAWN_IN)
+        residual = on.zeros((tested.stop - tested.start, n), DTYPE)
         for part, columns in smoother.items():
-            residual[:, slice(*folded.ranges[part])] = -on.cast(columns, DRAWN_IN)
-        square = on.zeros((n, n), DRAWN_IN)
+            residual[:, slice(*folded.ranges[part])] = -on.cast(columns, DTYPE)
+        square = on.zeros((n, n), DTYPE)
         on.matmul(residual.T, residual, square)
         # The test rows' own square is left out: no permutation within the fold can change it.
-        square[slice(*folded.ranges[test])] = residual
-        square[:, slice(*folded.ranges[test])] = residual.T
-        _pack_lower(square, left[layer])
-    found = np.empty((len(draws), len(source), len(target)))
-    for some in blocks(len(target), _kernels_at_once(n, computing)):
-        right = on.zeros((n, n, len(some)), DRAWN_IN)
-        scored = np.empty(len(some))
-        for i, m in enumerate(some):
-            values, varying = _target(target, m, folded, test, computing)
-            scored[i] = varying - float((values[slice(*folded.ranges[test])] ** 2).sum())
-            values = on.cast(values, DRAWN_IN)
-            right[:, :, i] = values @ values.T
-        found[:, :, some.start : some.stop] = scored - _products(left, right, draws, computing)
-    return found
+        square[tested] = residual
+        square[:, tested] = residual.T
+        products.pack(layer, square)
+    kernels = _Kernels(target, folded, test, computing)
+    found = products.with_right(kernels)
+    return np.array(kernels.scored) - found
+
+
+class _Kernels:
+    """Kernels of the target layers, made when they are asked for, and what each is scored against."""
+
+    def __init__(self, target: Layers, folded: Folded, test: int, computing: Computing) -> None:
+        self._target, self._folded, self._test, self._computing = target, folded, test, computing
+        self.scored = [np.nan] * len(target)
+
+    def __len__(self) -> int:
+        return len(self._target)
+
+    def __getitem__(self, layer: int) -> Array:
+        values, varying = _target(self._target, layer, self._folded, self._test, self._computing)
+        self.scored[layer] = varying - float((values[slice(*self._folded.ranges[self._test])] ** 2).sum())
+        values = self._computing.on.cast(values, DTYPE)
+        return values @ values.T
 
 
 def similarity_null(
@@ -238,63 +244,11 @@ def similarity_null(
     """
     on, n = computing.on, permutations.shape[1]
     draws = np.concatenate([np.arange(n)[None], permutations])
-    packed = on.zeros((len(left), lower_size(n)), DRAWN_IN)
+    products = Products(on, draws, len(left), len(right), computing.memory_gb)
     for i in range(len(left)):
-        _pack_lower(on.array(left[i], DRAWN_IN), packed[i])
-    found = np.empty((len(draws), len(left), len(right)))
-    for some in blocks(len(right), _kernels_at_once(n, computing)):
-        stacked = on.zeros((n, n, len(some)), DRAWN_IN)
-        for i, m in enumerate(some):
-            stacked[:, :, i] = on.array(right[m], DRAWN_IN)
-        found[:, :, some.start : some.stop] = _products(packed, stacked, draws, computing)
+        products.pack(i, on.array(left[i], DTYPE))
+    found = products.with_right(right)
     return Null(found[0], found[1:])
-
-
-def _pack_lower(square: Array, out: Array) -> None:
-    """A symmetric matrix as the flat tiles of its lower triangle, each entry off the diagonal for two."""
-    offset = 0
-    for start, stop in lower_tiles(len(square)):
-        tile = out[offset : offset + (stop - start) * stop].reshape(stop - start, stop)
-        tile[:, :start] = 2 * square[start:stop, :start]
-        tile[:, start:] = square[start:stop, start:stop]
-        offset += (stop - start) * stop
-
-
-def _kernels_at_once(n: int, computing: Computing) -> int:
-    return max(1, int(computing.memory_gb * 1e9 / 2 / (np.dtype(DRAWN_IN).itemsize * n * n)))
-
-
-def _products(
-    left: Array, right: Array, draws: NDArray[np.intp], computing: Computing
-) -> NDArray[np.float64]:
-    """⟨A_l, P B_m Pᵀ⟩ for every draw, (n_draws, n_left, n_right)."""
-    on, n = computing.on, len(right)
-    entries = right.reshape(n * n, -1)
-    found = np.zeros((len(draws), len(left), entries.shape[1]))
-
-    def product(i: int) -> None:
-        rows = on.array(draws[i], "int64")
-        offset = 0
-        for start, stop in lower_tiles(n):
-            size = (stop - start) * stop
-            where = (rows[start:stop, None] * n + rows[:stop]).reshape(-1)
-            found[i] += on.numpy(left[:, offset : offset + size] @ on.take(entries, where))
-            offset += size
-
-    # Gathering runs on one thread and is most of the work, so draws share the threads, not their products.
-    n_threads = _threads() if on.device == "cpu" and n > THREADED_FROM else 1
-    if n_threads == 1:
-        for i in range(len(draws)):
-            product(i)
-        return found
-    with threadpool_limits(1), ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(product, range(len(draws))))
-    return found
-
-
-def _threads() -> int:
-    """Threads that BLAS would use."""
-    return max((each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"), default=1)
 
 
 def p_value(observed: float, draws: NDArray[np.float64]) -> float:

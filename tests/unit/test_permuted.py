@@ -1,0 +1,98 @@
+"""Inner products with permuted matrices against permuting and multiplying one draw at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from syncr2 import permuted
+from syncr2.backends import backend
+from syncr2.permuted import Pieces, Products
+
+
+def symmetric(rng, n_layers, n):
+    values = rng.standard_normal((n_layers, n, 3))
+    return (values @ values.transpose(0, 2, 1)).astype(np.float32)
+
+
+def dialogues(rng, lengths, n_draws):
+    """Permutations of rows that move dialogues among those of the same length; the identity first."""
+    first = np.cumsum([0, *lengths])
+    draws = [np.arange(first[-1])]
+    for _ in range(n_draws):
+        order = np.arange(len(lengths))
+        for length in set(lengths):
+            alike = [i for i, each in enumerate(lengths) if each == length]
+            order[alike] = rng.permutation(alike)
+        draws.append(np.concatenate([np.arange(first[i], first[i + 1]) for i in order]))
+    return np.array(draws)
+
+
+def one_at_a_time(left, right, draws):
+    return np.array(
+        [[[(a * b[np.ix_(draw, draw)]).sum(dtype=float) for b in right] for a in left] for draw in draws]
+    )
+
+
+@pytest.mark.parametrize(
+    "lengths", [[4] * 12, [4, 4, 2, 4, 1, 2, 4, 4, 1, 1, 3], [1] * 20], ids=["equal", "mixed", "rows"]
+)
+@pytest.mark.parametrize("gathered", [1, 64, 1 << 20])
+@pytest.mark.parametrize("memory_gb", [1e-9, 1.0])
+def test_products_are_those_of_permuted_matrices(lengths, gathered, memory_gb, monkeypatch):
+    monkeypatch.setitem(permuted.GATHERED, "cpu", gathered)
+    rng = np.random.default_rng(len(lengths))
+    draws = dialogues(rng, lengths, 4)
+    left, right = symmetric(rng, 2, draws.shape[1]), symmetric(rng, 3, draws.shape[1])
+    products = Products(backend("cpu"), draws, len(left), len(right), memory_gb)
+    for i, square in enumerate(left):
+        products.pack(i, square)
+    wanted = one_at_a_time(left, right, draws)
+    np.testing.assert_allclose(products.with_right(right), wanted, rtol=1e-5, atol=1e-4)
+
+
+def test_threads_share_draws_without_changing_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    draws = dialogues(rng, [5] * 30, 9)
+    left, right = symmetric(rng, 2, 150), symmetric(rng, 2, 150)
+    found = []
+    for threaded_from in (10, 1000):
+        monkeypatch.setattr(permuted, "THREADED_FROM", threaded_from)
+        monkeypatch.setattr(permuted, "_threads", lambda: 3)
+        products = Products(backend("cpu"), draws, 2, 2, 1.0)
+        for i, square in enumerate(left):
+            products.pack(i, square)
+        found.append(products.with_right(right))
+    np.testing.assert_array_equal(*found)
+
+
+def test_dialogues_are_pieces():
+    rng = np.random.default_rng(1)
+    pieces = Pieces.of(dialogues(rng, [8] * 10, 6))
+    assert pieces.longest == 8
+    assert pieces.n == 10
+    np.testing.assert_array_equal(pieces.slot, np.arange(80))
+
+
+def test_what_never_moves_is_cut_to_the_length_of_what_does():
+    # Two dialogues of 6 rows change places; 60 rows before them stay.
+    stays, swap = np.arange(60), np.r_[66:72, 60:66]
+    pieces = Pieces.of(np.array([np.arange(72), np.r_[stays, swap]]))
+    assert pieces.n * pieces.longest <= 90
+    assert {60, 66} <= set(pieces.first.tolist())
+
+
+def test_rows_that_move_alone_are_pieces_of_their_own():
+    rng = np.random.default_rng(2)
+    pieces = Pieces.of(np.array([np.arange(40), rng.permutation(40)]))
+    assert (pieces.n, pieces.longest) == (40, 1)
+
+
+def test_a_long_run_that_lands_across_dialogues_is_cut_into_rows():
+    # Rows 0 to 2 move as one to the places of two others, so no piece keeps its borders.
+    draws = np.array([np.arange(6), [3, 4, 5, 0, 1, 2], [1, 2, 3, 4, 5, 0]])
+    rng = np.random.default_rng(3)
+    left, right = symmetric(rng, 1, 6), symmetric(rng, 1, 6)
+    products = Products(backend("cpu"), draws, 1, 1, 1.0)
+    products.pack(0, left[0])
+    np.testing.assert_allclose(products.with_right(right), one_at_a_time(left, right, draws), rtol=1e-5)
