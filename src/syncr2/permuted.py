@@ -8,16 +8,16 @@ costs by the byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from syncr2.backends import Array, Backend
-from syncr2.ridge import blocks
+from syncr2.ridge import Layers, blocks
 
 DTYPE = "float32"
 # Samples from which on draws are worth a thread each.
@@ -133,12 +133,12 @@ class Products:
             tile[:, self._slot[start:stop]] = square[start:stop, start:stop]
             offset += size
 
-    def with_right(self, right: Sequence[Any]) -> NDArray[np.float64]:
+    def with_right(self, right: Layers) -> NDArray[np.float64]:
         """Products of all pairs for every draw, (n_draws, n_left, n_right).
 
         Parameters
         ----------
-        right : sequence of arrays, shape (n_rows, n_rows)
+        right : Layers, each layer (n_rows, n_rows)
             An object that makes a matrix when it is asked for it saves memory.
         """
         found = np.zeros((len(self._draws), len(self._left), len(right)))
