@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import atomic_path
@@ -26,7 +26,6 @@ from syncr2.samples import Row
 STATES_FORMAT = "syncr2/states/1"
 R2_FORMAT = "syncr2/r2/1"
 AGENTS = ("agent1", "agent2")
-FLOAT16_MAX = float(np.finfo(np.float16).max)
 # Rows in one chunk at most: a chunk stays below HDF5's 4 GiB and within reach of its cache.
 CHUNK_ROWS = 8192
 
@@ -109,30 +108,6 @@ def reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
             raise SyncR2Error(f"{path}: cannot be read ({error}). {remedy}") from None
 
 
-def as_stored(hidden: NDArray, precision: str, rows: Sequence[StateRow]) -> NDArray:
-    """States in the number format of the file, refused where it cannot hold them.
-
-    Raises
-    ------
-    SyncR2Error
-        If a value is not finite or beyond float16's range; the message names layer, episode, turn and value.
-    """
-    limit = FLOAT16_MAX if precision == "float16" else np.inf
-    bad = ~(np.abs(hidden) <= limit)
-    if bad.any():
-        layer, row, unit = (int(i[0]) for i in np.nonzero(bad))
-        at = rows[row]
-        where = f"layer {layer}, unit {unit}, episode {at.episode_id}, seed {at.seed}, turn {at.turn}"
-        value = hidden[layer, row, unit]
-        if not np.isfinite(value):
-            raise SyncR2Error(f"A hidden state is {value} ({where}). Try the model with dtype: float32.")
-        raise SyncR2Error(
-            f"A hidden state of {value:.6g} ({where}) is beyond float16's {limit:.0f}. "
-            "Set states.precision: float32."
-        )
-    return hidden.astype(precision)
-
-
 def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: Mapping[str, Any]) -> None:
     """Write the states of both agents, whole or not at all.
 
@@ -141,18 +116,45 @@ def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: M
     path : str or Path
         Target file.
     states : mapping
-        `agent1` and `agent2`, in the number format in which they are to be stored (see `as_stored`).
+        `agent1` and `agent2`, in the number format in which they are to be stored.
     made_by : mapping
         Provenance, kept as JSON in an attribute.
     """
     with writing(path, STATES_FORMAT, made_by) as file:
         for agent in AGENTS:
             hidden, rows = states[agent]
-            _, n_rows, width = hidden.shape
-            group = file.create_group(agent)
-            chunks = (1, min(n_rows, CHUNK_ROWS), width) if n_rows else None
-            group.create_dataset("hidden", data=hidden, chunks=chunks)
-            group.create_dataset("rows", data=_table(rows))
+            add_agent(file, agent, rows, hidden.shape, hidden.dtype)[...] = hidden
+
+
+def add_agent(
+    file: h5py.File, agent: str, rows: Sequence[StateRow], shape: tuple[int, ...], dtype: DTypeLike
+) -> h5py.Dataset:
+    """Make room for an agent's states in a file being written; every row of it must then be filled.
+
+    Parameters
+    ----------
+    file : h5py.File
+        From `writing`.
+    agent : str
+        `agent1` or `agent2`.
+    rows : sequence of StateRow
+        What the rows are.
+    shape : tuple of int
+        (n_layers, n_rows, hidden_size).
+    dtype : dtype
+        Number format in the file.
+
+    Returns
+    -------
+    Dataset
+        With a layer in one piece, so that it is read in one go.
+    """
+    _, n_rows, width = shape
+    group = file.create_group(agent)
+    chunks = (1, min(n_rows, CHUNK_ROWS), width) if n_rows else None
+    group.create_dataset("rows", data=_table(rows))
+    # Not filled with zeros first: that would write everything twice.
+    return group.create_dataset("hidden", shape, dtype, chunks=chunks, fill_time="never")
 
 
 def _table(rows: Sequence[StateRow]) -> NDArray:
@@ -198,7 +200,7 @@ class StackedStates:
         for path in self.paths:
             with reading(path, STATES_FORMAT) as file:
                 parts.append(file[self.agent]["hidden"][layer])
-        values = np.concatenate(parts)
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values if self.chosen is None else values[self.chosen]
 
     def take(self, rows: NDArray[np.intp]) -> StackedStates:

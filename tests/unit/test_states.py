@@ -6,17 +6,46 @@ import numpy as np
 import pytest
 import torch
 from judging import dialogue, scenario_set
-from tiny_models import COMMON, WINDOW, byte_tokenizer, growing_prompts, tiny_model, with_weights_of
+from tiny_models import (
+    COMMON,
+    ROPE_LIMIT,
+    WINDOW,
+    byte_tokenizer,
+    growing_prompts,
+    tiny_model,
+    with_weights_of,
+)
 
+from syncr2 import states
 from syncr2.chat import ChatEncoder
 from syncr2.dialogue import prompt_ids
+from syncr2.growing import UNLIMITED
 from syncr2.models import find_blocks
 from syncr2.prompts import Prompts
-from syncr2.states import batches, engaged_prompts, last_token_states, passive_prompts, replay, state_rows
+from syncr2.states import (
+    CPU_NUMBERS,
+    engaged_prompts,
+    groups,
+    passive_prompts,
+    replay,
+    state_rows,
+    states_alone,
+    states_at,
+)
 from syncr2.tokens import ids_sha256
 
 LAYERS, SIZE = COMMON["num_hidden_layers"], COMMON["hidden_size"]
 N_TURNS = (4, 1, 0, 4, 3)
+
+
+def replayed(model, dialogues, batch_tokens):
+    """All batches of a replay put together: (n_layers, n_prompts, hidden_size)."""
+    batches = list(replay(model, dialogues, batch_tokens))
+    values = np.concatenate([batch.values() for batch in batches], axis=1)
+    ends = np.cumsum([batch.values().shape[1] for batch in batches]).tolist()
+    assert [batch.begin for batch in batches] == [0, *ends[:-1]]
+    assert values.dtype == np.float32
+    return values
 
 
 @torch.inference_mode()
@@ -48,8 +77,13 @@ def flat(dialogues):
         "mistral",
         "mistral, window",
         "qwen2",
+        "qwen2, window in some layers",
         "gemma2",
+        "gemma3",
         "gpt-neox",
+        "gpt-2",
+        "opt",
+        "falcon",
         "phi3",
         "phi3, longrope",
         "bloom",
@@ -60,16 +94,27 @@ def test_same_states_as_each_prompt_alone(kind):
     model = tiny_model(kind)
     dialogues = growing_prompts(7, N_TURNS)
     assert max(map(len, flat(dialogues))) > WINDOW + 20
-    found = replay(model, dialogues, batch_tokens=250)
+    found = replayed(model, dialogues, batch_tokens=250)
     assert found.shape == (LAYERS, sum(N_TURNS), SIZE)
-    assert found.dtype == np.float32
+    reference = one_at_a_time(model, flat(dialogues))
+    np.testing.assert_allclose(found, reference, rtol=0, atol=3e-5)
+    np.testing.assert_allclose(states_alone(model, dialogues[3][2]), reference[:, 7], rtol=0, atol=3e-5)
+
+
+def test_prompts_on_both_sides_of_a_limit():
+    """Side by side only where all are short enough that their positions turn as in a short prompt."""
+    model = tiny_model("phi3, longrope")
+    short = [[list(range(20, 20 + n)) for n in (9, 12)] for _ in range(3)]
+    long = [[list(range(30, 30 + n)) for n in (ROPE_LIMIT - 3, ROPE_LIMIT + 9)]]
+    dialogues = [*short[:2], *long, *short[2:]]
+    found = replayed(model, dialogues, batch_tokens=1000)
     np.testing.assert_allclose(found, one_at_a_time(model, flat(dialogues)), rtol=0, atol=3e-5)
 
 
 def test_states_stand_before_the_final_norm():
     model = tiny_model("llama")
     dialogues = growing_prompts(8, (3, 2))
-    found = replay(model, dialogues, batch_tokens=10_000)
+    found = replayed(model, dialogues, batch_tokens=10_000)
     for column, prompt in enumerate(flat(dialogues)):
         with torch.inference_mode():
             output = model(input_ids=torch.tensor([prompt]), output_hidden_states=True, use_cache=False)
@@ -86,10 +131,10 @@ def test_states_stand_before_the_final_norm():
 def test_the_batch_does_not_matter(batch_tokens):
     model = tiny_model("mistral, window")
     dialogues = growing_prompts(9, (3, 2, 3, 1))
-    reference = replay(model, dialogues, batch_tokens=300)
-    found = replay(model, dialogues, batch_tokens)
+    reference = replayed(model, dialogues, batch_tokens=300)
+    found = replayed(model, dialogues, batch_tokens)
     np.testing.assert_allclose(found, reference, rtol=0, atol=3e-5)
-    turned = replay(model, dialogues[::-1], batch_tokens)
+    turned = replayed(model, dialogues[::-1], batch_tokens)
     # Prompts 0-2, 3-4, 5-7, 8 stand as 8, 5-7, 3-4, 0-2 when the dialogues are turned round.
     np.testing.assert_allclose(turned[:, [6, 7, 8, 4, 5, 1, 2, 3, 0]], reference, rtol=0, atol=3e-5)
 
@@ -97,47 +142,89 @@ def test_the_batch_does_not_matter(batch_tokens):
 def test_bfloat16_comes_as_float32():
     model = with_weights_of("llama").to(torch.bfloat16)
     dialogues = growing_prompts(10, (2,))
-    found = replay(model, dialogues, batch_tokens=1000)
-    assert found.dtype == np.float32
-    exact = replay(tiny_model("llama"), dialogues, batch_tokens=1000)
+    found = replayed(model, dialogues, batch_tokens=1000)
+    exact = replayed(tiny_model("llama"), dialogues, batch_tokens=1000)
     # 8 bits of each number; an error of the wrong token or layer would be of the size of the states.
     assert np.abs(found - exact).mean() < 0.05 * np.abs(exact).mean()
 
 
 def test_nothing_to_replay():
-    assert replay(tiny_model("llama"), [[], []], batch_tokens=10).shape == (LAYERS, 0, SIZE)
+    assert list(replay(tiny_model("llama"), [[], []], batch_tokens=10)) == []
 
 
-def test_hooks_are_removed_even_after_an_error():
-    model = tiny_model("llama")
+@pytest.mark.parametrize("kind", ["llama", "bloom"])
+def test_hooks_are_removed_even_after_an_error(kind):
+    model = tiny_model(kind)
     blocks = find_blocks(model)
     before = [len(block._forward_hooks) for block in blocks]
     with pytest.raises(IndexError):
-        replay(model, [[[1, 2, 10**6]]], batch_tokens=10)
+        list(replay(model, [[[1, 2, 10**6]]], batch_tokens=10))
     assert [len(block._forward_hooks) for block in blocks] == before
+    assert model.config._attn_implementation != "syncr2_packed"
 
 
 def test_a_block_with_an_unknown_output_is_not_read():
     blocks = [torch.nn.Flatten()]
-    with pytest.raises(RuntimeError, match=r"Flatten gave shape \(2, 12\)"), last_token_states(blocks):
+    with pytest.raises(RuntimeError, match=r"Flatten gave shape \(2, 12\)"), states_at(blocks):
         blocks[0](torch.zeros(2, 3, 4))
 
 
-def test_batches_are_bounded_and_complete():
-    lengths = dict(enumerate([10, 40, 7, 100, 33, 33, 8, 250]))
-    found = list(batches(lengths, 100))
-    assert sorted(i for batch in found for i in batch) == list(range(8))
-    for batch in found:
-        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 100
-    # 250 is longer than the bound; 40 x 2 fits, 40 x 3 does not; 33 x 3 just fits.
-    assert found == [[7], [3], [1, 4], [5, 0, 6], [2]]
-    assert list(batches({}, 100)) == []
+def test_no_logits_are_computed():
+    model = with_weights_of("llama")
+    model.lm_head.register_forward_hook(lambda *given: pytest.fail("the head was used"))
+    assert replayed(model, growing_prompts(7, (2, 1)), 1000).shape[1] == 3
+
+
+def prompts_of(*lengths):
+    """A dialogue without anything in common between its prompts."""
+    return [[100 * i + k for k in range(n)] for i, n in enumerate(lengths)]
+
+
+def test_groups_are_bounded_and_complete():
+    dialogues = [prompts_of(n) for n in (10, 40, 7, 100, 33, 33, 8, 250)]
+    dialogues.insert(2, [])
+    found = list(groups(dialogues, 100, UNLIMITED))
+    lengths = [[len(prompts[0]) for prompts in group.dialogues] for group in found]
+    assert lengths == [[10, 40, 7], [100], [33, 33, 8], [250]]
+    assert [len(group.bundled) for group in found] == [3, 1, 3, 1]
+    assert list(groups([], 100, UNLIMITED)) == []
+
+
+def test_what_a_dialogue_has_in_common_counts_once():
+    grown = [list(range(60)), [*range(58), 7, 7, 7]]
+    assert [len(group.dialogues) for group in groups([grown] * 4, 126, UNLIMITED)] == [2, 2]
+    assert [len(group.dialogues) for group in groups([grown] * 4, 125, UNLIMITED)] == [1] * 4
+
+
+def test_dialogues_beyond_the_limit_are_groups_of_their_own():
+    dialogues = [prompts_of(3, 5), prompts_of(5, 6), prompts_of(2), prompts_of(1)]
+    found = list(groups(dialogues, 1000, 5))
+    assert [(len(group.dialogues), bool(group.bundled)) for group in found] == [
+        (1, True),
+        (1, False),
+        (2, True),
+    ]
+    assert not any(group.bundled for group in groups(dialogues, 1000, 0))
+
+
+def test_passes_on_a_cpu_are_not_too_wide(monkeypatch):
+    seen = []
+
+    def recorded(dialogues, batch_tokens, limit):
+        seen.append(batch_tokens)
+        return iter(())
+
+    monkeypatch.setattr(states, "groups", recorded)
+    list(replay(tiny_model("llama"), [], 10**9))
+    list(replay(tiny_model("llama"), [], 500))
+    assert seen == [CPU_NUMBERS // (4 * SIZE), 500]
 
 
 @pytest.fixture
 def prompts(tmp_path):
     (tmp_path / "engaged.jinja").write_text("{{ cue }}")
-    (tmp_path / "judge.jinja").write_text("")
+    for unused in ("judge", "labels"):
+        (tmp_path / f"{unused}.jinja").write_text("")
     (tmp_path / "bystander.jinja").write_text(
         "{{ view.speaker.own.name if view.speaker }}:{% for line in history %}{{ line }};{% endfor %}"
     )

@@ -4,7 +4,7 @@ rule replay_states:
     input:
         scenarios=SCENARIOS,
         dialogues=DIALOGUES,
-        miniatures=miniatures_of,
+        models=models_of,
     output:
         STATES,
     log:

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "states:replay_shard",
     scenarios=snakemake.input.scenarios,
     dialogues=snakemake.input.dialogues,
@@ -17,5 +16,7 @@ jobs.run(
     settings=snakemake.params.settings,
     prompts=snakemake.config["prompts"],
     batch_tokens=snakemake.config["states"]["batch_tokens"],
+    self_check=snakemake.config["states"]["self_check"],
     device=snakemake.config["states"]["device"],
+    n_gpus=snakemake.resources.get("gpu", 0),
 )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
@@ -21,11 +19,17 @@ from syncr2.models import (
     resolve_device,
     untrained_seed,
 )
+from syncr2.paper_chat import paper_encoder
 from syncr2.prompts import Prompts
 from syncr2.provenance import made_by
 from syncr2.scenarios import Episode, read_scenarios
-from syncr2.states import engaged_prompts, passive_prompts, replay, state_rows
-from syncr2.store import AGENTS, AgentStates, StateRow, as_stored, write_states
+from syncr2.self_check import SelfCheck, seed_of
+from syncr2.state_writer import StatesWriter, streaming
+from syncr2.states import Dialogue, engaged_prompts, passive_prompts, replay, state_rows
+from syncr2.store import AGENTS, StateRow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def replay_shard(
@@ -40,7 +44,9 @@ def replay_shard(
     prompts: str,
     settings: Mapping[str, Any],
     batch_tokens: int,
+    self_check: int,
     device: str,
+    n_gpus: int,
 ) -> None:
     """Replay one shard in one reading.
 
@@ -57,14 +63,24 @@ def replay_shard(
         `ModelSource` fields by model name.
     settings : mapping
         `precision` and, for the passive reading, `bystander`.
-    batch_tokens, device
+    batch_tokens, device, n_gpus
         How it is computed, which does not change the states beyond rounding.
+    self_check : int
+        Rows of each agent that are computed a second time, one prompt at a time, and compared.
+
+    Raises
+    ------
+    SyncR2Error
+        If the dialogues are not those of the shard, a state cannot be stored, or the check fails.
     """
     ordered = OrderedPair.parse(pair)
     episodes = read_scenarios(scenarios).shard(shard, shard_size)
     records = read_dialogues(dialogues, episodes)
     sources = {name: ModelSource.from_dict(models[name]) for name in ordered}
     encoders = {name: load_encoder(source) for name, source in sources.items()}
+    if any(record.get("protocol") == "paper" for record in records):
+        # A bystander reads in the chat format in which the dialogue was spoken.
+        encoders = {name: paper_encoder(sources[name], encoder) for name, encoder in encoders.items()}
     templates = Prompts(prompts)
     resolved = resolve_device(device)
 
@@ -85,19 +101,6 @@ def replay_shard(
             asked[f"agent{turn['agent']}"][-1].append(ids)
             rows[f"agent{turn['agent']}"].append(row)
 
-    hidden: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(ordered):
-        if reading == "untrained":
-            model = load_untrained(sources[name], resolved, untrained_seed(name))
-        else:
-            model = load_model(sources[name], resolved)
-        for agent in AGENTS:
-            if getattr(ordered, agent) == name:
-                states = replay(model, asked[agent], batch_tokens)
-                hidden[agent] = as_stored(states, settings["precision"], rows[agent])
-                logging.info("%s, %s: %d prompts of %s", pair, reading, len(rows[agent]), name)
-        del model  # one model in memory at a time
-
     template = templates.sha256("bystander" if reading == "passive" else "engaged")
     described = {
         name: describe(source, encoders[name], load_config(source))
@@ -109,7 +112,44 @@ def replay_shard(
         {**settings, "reading": reading, "models": described, "template_sha256": template},
         [scenarios, dialogues],
     )
-    write_states(output, {agent: AgentStates(hidden[agent], rows[agent]) for agent in AGENTS}, record)
+    with streaming(output, settings["precision"], record) as writer:
+        for name in dict.fromkeys(ordered):
+            if reading == "untrained":
+                model = load_untrained(sources[name], resolved, untrained_seed(name), n_gpus)
+            else:
+                model = load_model(sources[name], resolved, n_gpus)
+            for agent in AGENTS:
+                if getattr(ordered, agent) == name:
+                    seed = seed_of(pair, reading, shard, agent, *dict.fromkeys(r["seed"] for r in records))
+                    check = SelfCheck(model, asked[agent], rows[agent], self_check, seed)
+                    _replay_agent(model, agent, asked[agent], rows[agent], batch_tokens, check, writer)
+            del model, check  # one model in memory at a time
+
+
+def _replay_agent(
+    model: PreTrainedModel,
+    agent: str,
+    dialogues: Sequence[Dialogue],
+    rows: Sequence[StateRow],
+    batch_tokens: int,
+    check: SelfCheck,
+    writer: StatesWriter,
+) -> None:
+    config = model.config.get_text_config()
+    writer.begin(agent, rows, config.num_hidden_layers, config.hidden_size)
+    for batch in replay(model, dialogues, batch_tokens):
+        writer.put(agent, batch.begin, batch.values)
+        check.look(batch)
+    found = check.result
+    writer.note(agent, **{f"self_check_{key}": value for key, value in found._asdict().items()})
+    logging.info(
+        "%s: %d prompts; %d of them read alone as well: largest difference %.2g, %.2g of a state's size",
+        agent,
+        len(rows),
+        found.rows,
+        found.largest_difference,
+        found.largest_relative_difference,
+    )
 
 
 def read_dialogues(path: str, episodes: Sequence[Episode]) -> list[dict[str, Any]]:
