@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from syncr2.chat import ChatEncoder, read_chat_template
 from syncr2.errors import SyncR2Error
+from syncr2.sources import ModelSource as ModelSource
+from syncr2.sources import describe as describe
+from syncr2.sources import locate
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from and how it is to be used."""
-
-    name: str
-    path: str
-    revision: str | None = None
-    dtype: str = "float32"
-    context: int | None = None
-    chat_template: str | None = None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelSource:
-        """From a rule's params."""
-        return cls(**values)
+# What configurations call the longest sequence, the usual name first.
+_CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "max_sequence_length",
+    "seq_length",
+    "n_ctx",
+    "context_length",
+)
 
 
 def resolve_device(wanted: str) -> str:
@@ -65,14 +62,15 @@ def load_encoder(source: ModelSource) -> ChatEncoder:
 
     tokenizer = _load(source, AutoTokenizer.from_pretrained)
     template = None if source.chat_template is None else read_chat_template(source.chat_template)
-    return ChatEncoder(tokenizer, source.name, chat_template=template)
+    return ChatEncoder(tokenizer, source.name, chat_template=template, thinking=source.thinking)
 
 
-def load_model(source: ModelSource, device: str) -> PreTrainedModel:
-    """The model on `device`, ready to compute without gradients."""
+def load_model(source: ModelSource, device: str, n_gpus: int = 1) -> PreTrainedModel:
+    """The model on `device`, ready to compute without gradients; on cuda spread over `n_gpus` GPUs."""
     import torch
     from transformers import AutoModelForCausalLM
 
+    spread = device == "cuda" and n_gpus > 1
     with no_progress_bars():
         # Weights as code could do anything on this machine; safetensors cannot.
         model = _load(
@@ -80,8 +78,34 @@ def load_model(source: ModelSource, device: str) -> PreTrainedModel:
             AutoModelForCausalLM.from_pretrained,
             dtype=getattr(torch, source.dtype),
             use_safetensors=True,
+            **_attention(load_config(source)),
+            **({"device_map": "auto"} if spread else {}),
         )
+    if spread:
+        return _on_gpus_alone(model.eval(), source)
     return model.to(torch.device(device)).eval()
+
+
+def _attention(config: PreTrainedConfig) -> dict[str, str]:
+    """The attention that a model needs, where it must be said.
+
+    Some models cap their attention's logits (Gemma 2). The fused attention, which would be taken, leaves the
+    cap out without a word.
+    """
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return {"attn_implementation": "eager"} if capped else {}
+
+
+def _on_gpus_alone(model: PreTrainedModel, source: ModelSource) -> PreTrainedModel:
+    """Refuse a model of which a part did not fit the GPUs: it would be carried there anew at each pass."""
+    places = cast("dict[str, int | str]", model.hf_device_map)
+    left = sorted(name for name, place in places.items() if place in ("cpu", "disk"))
+    if left:
+        raise SyncR2Error(
+            f"Model {source.name} does not fit the GPUs of this job ({len(left)} parts are left, the first "
+            f"is {left[0]}). Raise `gpus` of this model."
+        )
+    return model
 
 
 def untrained_seed(name: str) -> int:
@@ -95,7 +119,7 @@ def untrained_seed(name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"untrained\0{name}".encode()).digest()[:4], "little")
 
 
-def load_untrained(source: ModelSource, device: str, seed: int) -> PreTrainedModel:
+def load_untrained(source: ModelSource, device: str, seed: int, n_gpus: int = 1) -> PreTrainedModel:
     """The model's twin that was never trained: same architecture, weights as its class first draws them.
 
     The spread of the weights is that of the model's own configuration (`initializer_range` in most), so a
@@ -110,6 +134,8 @@ def load_untrained(source: ModelSource, device: str, seed: int) -> PreTrainedMod
         Where the twin goes. The weights are drawn on the CPU, so that they do not depend on the device.
     seed : int
         Seed of the weights, below 2**32. Torch's global generators are afterwards as before.
+    n_gpus : int
+        GPUs that the twin is spread over, on cuda.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -118,7 +144,17 @@ def load_untrained(source: ModelSource, device: str, seed: int) -> PreTrainedMod
     # transformers fills a new network from the CPU's global generator; the fork puts that back as it was.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, source.dtype))
+        model = AutoModelForCausalLM.from_config(
+            config,
+            dtype=getattr(torch, source.dtype),
+            trust_remote_code=source.trust_remote_code,
+            **_attention(config),
+        )
+    if device == "cuda" and n_gpus > 1:
+        from accelerate import dispatch_model, infer_auto_device_map
+
+        places = infer_auto_device_map(model, no_split_module_classes=list(model._no_split_modules or ()))
+        return _on_gpus_alone(dispatch_model(model.eval(), places), source)
     return model.to(torch.device(device)).eval()
 
 
@@ -139,15 +175,40 @@ def no_progress_bars() -> Iterator[None]:
 def _load(source: ModelSource, loader: Any, **options: Any) -> Any:
     from safetensors import SafetensorError
 
+    path, revision = locate(source)
     try:
-        return loader(source.path, revision=source.revision, **options)
-    except (OSError, ValueError, SafetensorError) as error:
+        return loader(
+            path,
+            revision=revision,
+            trust_remote_code=source.trust_remote_code,
+            local_files_only=source.manifest is not None,
+            **options,
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        at = f" at revision {revision}" if revision else ""
         raise SyncR2Error(
-            f"Model {source.name}: cannot load {source.path}"
-            + (f" at revision {source.revision}" if source.revision else "")
-            + f": {error}\nA gated model needs access granted on its page and a token in HF_TOKEN; a machine "
-            "without network needs the model in its cache, or a local folder as `path`."
+            f"Model {source.name}: cannot load {path}{at}: {error}\n{_advice(source, str(error))}"
         ) from error
+
+
+def _advice(source: ModelSource, error: str) -> str:
+    """What helps against an error of transformers, told by its words."""
+    if "trust_remote_code" in error:
+        return (
+            "It needs Python code of its own, which would run with your rights. Read that code; then set "
+            "`trust_remote_code: true` for this model, with a commit as `revision`. Or choose a model that "
+            "transformers knows."
+        )
+    if "safetensors" in error:
+        return "Its weights are needed as safetensors, whole; pickled ones could run code and are not loaded."
+    if "recognize this architecture" in error or "Unrecognized model" in error:
+        return "This version of transformers does not know the model; a newer one may (requirements/run.txt)."
+    if source.manifest is not None:
+        return "Its files were recorded before and are all there; see what the message above asks for."
+    return (
+        "A gated model needs access granted on its page and a token in HF_TOKEN; a machine without network "
+        "needs the model in its cache, or a local folder as `path`."
+    )
 
 
 def context_length(source: ModelSource) -> int:
@@ -160,13 +221,14 @@ def context_length(source: ModelSource) -> int:
     """
     if source.context is not None:
         return source.context
-    config = load_config(source).get_text_config()
-    found = getattr(config, "max_position_embeddings", None)
-    if found is None:
+    config = load_config(source).get_text_config(decoder=True)
+    found = [getattr(config, key, None) for key in _CONTEXT_KEYS]
+    limits = [value for value in found if isinstance(value, int) and value > 0]
+    if not limits:
         raise SyncR2Error(
             f"Model {source.name}: its config names no max_position_embeddings; set `context` for it."
         )
-    return int(found)
+    return limits[0]
 
 
 def find_blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
@@ -193,18 +255,3 @@ def find_blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
             f" {n_layers}). This architecture is not supported yet; please report the class name."
         )
     return lists[min(lists, key=lambda name: name.count("."))]
-
-
-def describe(
-    source: ModelSource, encoder: ChatEncoder, config: PreTrainedConfig | None = None
-) -> dict[str, Any]:
-    """What identifies the model in a file's provenance."""
-    commit = getattr(config, "_commit_hash", None) if config is not None else None
-    return {
-        "name": source.name,
-        "path": source.path,
-        "revision": source.revision,
-        "resolved_revision": commit,
-        "dtype": source.dtype,
-        "chat_template_sha256": encoder.template_sha256,
-    }

@@ -20,6 +20,7 @@ from syncr2.models import (
     resolve_device,
     untrained_seed,
 )
+from syncr2.snapshots import Snapshot, files_of_folder, files_sha256, hashed, write_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +144,38 @@ def test_description_identifies_the_model(folder):
         "path": str(folder),
         "revision": "abc",
         "resolved_revision": None,
+        "files_sha256": files_sha256(hashed(folder, files_of_folder(folder))),
         "dtype": "float32",
+        "quantization": None,
+        "trust_remote_code": False,
         "chat_template_sha256": encoder.template_sha256,
+        "chat_roles": ["user"],
+        "chat_date": None,
+        "thinking": None,
     }
+
+
+def test_description_of_a_recorded_model_is_its_records(folder, tmp_path):
+    files = hashed(folder, ["config.json", "model.safetensors"])
+    snapshot = Snapshot("tiny", "owner/name", "v1", "c" * 40, str(folder), files)
+    write_snapshot(tmp_path / "tiny.json", snapshot)
+    recorded = ModelSource("tiny", "owner/name", "v1", manifest=str(tmp_path / "tiny.json"))
+    described = describe(recorded, load_encoder(recorded), load_config(recorded))
+    assert described["path"] == "owner/name"
+    assert (described["revision"], described["resolved_revision"]) == ("v1", "c" * 40)
+    assert described["files_sha256"] == snapshot.sha256
+
+
+def test_description_names_the_quantization(folder):
+    config = load_config(source(folder))
+    config.quantization_config = {"quant_method": "awq", "bits": 4}
+    described = describe(source(folder), ChatEncoder(byte_tokenizer(), "tiny"), config)
+    assert described["quantization"] == "awq"
+
+
+def test_a_model_known_by_its_endpoint_alone_has_nothing_to_load():
+    with pytest.raises(SyncR2Error, match=r"Model api: known by its `endpoint` alone.*no hidden states"):
+        load_config(ModelSource("api", None))
 
 
 class TestUntrainedTwin:

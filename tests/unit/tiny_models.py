@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 # More than one thread only gets in the way of networks as small as these.
 torch.set_num_threads(1)
@@ -52,7 +52,17 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         "Qwen2",
         {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
     ),
+    "qwen3": ("Qwen3", {"head_dim": 4}),
     "gemma2": ("Gemma2", {"sliding_window": WINDOW, "head_dim": 4}),
+    # Windows in all blocks but the third, and another base of the rotary positions within them.
+    "gemma3": (
+        "Gemma3",
+        {
+            "sliding_window": WINDOW,
+            "head_dim": 4,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+        },
+    ),
     "phi3": ("Phi3", {}),
     "phi3, longrope": (
         "Phi3",
@@ -63,19 +73,27 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         {"rope_parameters": _DYNAMIC_ROPE, "max_position_embeddings": ROPE_LIMIT},
     ),
     "gpt-neox": ("GPTNeoX", {"num_key_value_heads": 4}),
+    "opt": ("OPT", {"ffn_dim": 24, "word_embed_proj_dim": 16}),
+    "falcon": ("Falcon", {"alibi": False}),
+    "gpt-2": ("GPT2", {"n_inner": 24}),
     "bloom": ("Bloom", {"n_layer": 3, "n_head": 4}),
     "mamba": ("Mamba", {"state_size": 4}),
 }
+
+
+def config_class(name: str) -> type[transformers.PreTrainedConfig]:
+    """The configuration of a class of models; of one that also sees, that of its text part."""
+    return getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")
 
 
 @functools.cache
 def tiny_model(kind: str) -> PreTrainedModel:
     """A model in float32; treat it as read-only."""
     name, changes = KINDS[kind]
-    config = getattr(transformers, f"{name}Config")(**{**COMMON, **changes})
+    config = config_class(name)(**{**COMMON, **changes})
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = getattr(transformers, f"{name}ForCausalLM")(config)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     return model.eval()
 
 

@@ -3,9 +3,8 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
-    "miniatures:build",
+    snakemake,
+    "models:build",
     spec=snakemake.params.spec,
     folder=snakemake.output[0],
 )

@@ -1,0 +1,83 @@
+# Models: a Hugging Face id -> its files in the hub's cache; a folder -> what is in it; a specification -> a miniature.
+rule fetch_model:
+    """Download a model at one commit and record its files; later jobs need no network."""
+    output:
+        MODEL_RECORD,
+    log:
+        f"{RESULTS}/logs/fetch_model/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fetch_model/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(HUB_MODELS),
+    localrule: True
+    conda:
+        "../../envs/transformers.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=480,
+    params:
+        source=lambda wildcards: configuration.only(
+            experiment.models[wildcards.model],
+            *("name", "path", "revision", "trust_remote_code"),
+        ),
+    script:
+        "../scripts/fetch_model.py"
+
+
+rule record_model:
+    """Record the files of a model that lies in a folder, so that every result names the bytes that it rests on."""
+    input:
+        files=files_of_model,
+    output:
+        MODEL_RECORD,
+    log:
+        f"{RESULTS}/logs/record_model/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/record_model/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(FOLDER_MODELS),
+    conda:
+        "../../envs/transformers.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        source=lambda wildcards: configuration.only(
+            experiment.models[wildcards.model], "name", "path", "trust_remote_code"
+        ),
+    script:
+        "../scripts/record_model.py"
+
+
+rule build_miniature:
+    """Build a small untrained model, with tokenizer and chat template, from its seed."""
+    input:
+        scenarios=expand(
+            f"{shown(configuration.BUNDLED_SCENARIOS)}/{{file}}",
+            file=list(experiment.scenarios.sha256),
+        ),
+        prompts=expand(
+            f"{shown(configuration.BUNDLED_PROMPTS)}/{{name}}.jinja",
+            name=["engaged", "bystander"],
+        ),
+    output:
+        directory(f"{RESULTS}/models/{{model}}"),
+    log:
+        f"{RESULTS}/logs/build_miniature/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_miniature/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(MINIATURES),
+    conda:
+        "../../envs/transformers.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        revision=REVISIONS["miniatures"],
+        spec=lambda wildcards: asdict(experiment.models[wildcards.model].miniature),
+    script:
+        "../scripts/build_miniature.py"
