@@ -6,10 +6,14 @@ pyplot's state nor a matplotlibrc of the user's changes what comes out. `save` w
 
 from syncr2.figures.contrasts import baseline_gains, control_contrasts, sync_by_group_corrected
 from syncr2.figures.controls import sync_against_nulls, sync_by_protocol
+from syncr2.figures.depths import depth_profiles
+from syncr2.figures.forest import correlation_forest
 from syncr2.figures.heatmap import HeatmapPanel, r2_heatmaps
 from syncr2.figures.lags import lag_profile
 from syncr2.figures.performance import sync_vs_performance
+from syncr2.figures.probes import probes_by_depth
 from syncr2.figures.profiles import lag_decay, layer_profiles
+from syncr2.figures.relationships import sync_by_relationship
 from syncr2.figures.style import STYLE, Look, Style, condition_looks, family_looks, save
 from syncr2.figures.synchrony import sync_by_condition, sync_by_group
 
@@ -21,10 +25,13 @@ __all__ = [
     "baseline_gains",
     "condition_looks",
     "control_contrasts",
+    "correlation_forest",
+    "depth_profiles",
     "family_looks",
     "lag_decay",
     "lag_profile",
     "layer_profiles",
+    "probes_by_depth",
     "r2_heatmaps",
     "save",
     "sync_against_nulls",
@@ -32,5 +39,6 @@ __all__ = [
     "sync_by_group",
     "sync_by_group_corrected",
     "sync_by_protocol",
+    "sync_by_relationship",
     "sync_vs_performance",
 ]

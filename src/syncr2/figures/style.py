@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -236,10 +237,23 @@ def finish(figure: Figure, watermark: str | None, style: Style) -> Figure:
     return figure
 
 
-def save(figure: Figure, svg_path: str | Path, png_path: str | Path, *, style: Style = STYLE) -> None:
-    """Write a figure as SVG and as PNG, each whole or not at all; the same figure gives the same bytes."""
+def save(
+    figure: Figure,
+    svg_path: str | Path,
+    png_path: str | Path,
+    *,
+    style: Style = STYLE,
+    made_by: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a figure as SVG and as PNG, each whole or not at all; the same figure gives the same bytes.
+
+    `made_by` goes into both: as the description in the metadata of the SVG, as the text `made_by` of the PNG.
+    """
+    record = None if made_by is None else json.dumps(made_by, ensure_ascii=True)
+    of_svg: dict[str, Any] = {"Date": None} | ({"Description": record} if record else {})
+    of_png = {"made_by": record} if record else {}
     with style.context():
         with atomic_path(svg_path) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
+            figure.savefig(temporary, format="svg", metadata=of_svg)
         with atomic_path(png_path) as temporary:
-            figure.savefig(temporary, format="png", dpi=style.dpi)
+            figure.savefig(temporary, format="png", dpi=style.dpi, metadata=of_png)

@@ -42,8 +42,8 @@ def knows_models(table: pd.DataFrame) -> bool:
     return MODEL_COLUMNS.issubset(table.columns)
 
 
-def correlation_table(correlations: pd.DataFrame) -> Table:
-    """Pearson's r by family, the naive p beside what knows of the models."""
+def correlation_table(correlations: pd.DataFrame, coefficient: str = "Pearson r") -> Table:
+    """A coefficient by family, the naive p beside what knows of the models."""
     known = knows_models(correlations)
     rows = [
         (
@@ -59,7 +59,7 @@ def correlation_table(correlations: pd.DataFrame) -> Table:
     columns = (
         Column("family"),
         Column("pairs", "number"),
-        Column("Pearson r", "number"),
+        Column(coefficient, "number"),
         Column("p", "number", "pairs taken for independent" if known else ""),
         *(_BY_MODELS if known else ()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -114,6 +115,15 @@ def render(template: str, head: Head, **context: Any) -> str:
         What the template asks for by name.
     """
     return _environment().get_template(template).render(head=head, **context)
+
+
+def signed(page: str, made_by: Mapping[str, Any] | None) -> str:
+    """The page with the record of what made it in its head; as it is without one."""
+    if made_by is None:
+        return page
+    meta = Markup('<meta name="made_by" content="{}">\n').format(json.dumps(made_by, ensure_ascii=False))
+    # The first one: a text on the page can hold no tag, for it is escaped.
+    return page.replace("</head>", f"{meta}</head>", 1)
 
 
 def need_columns(columns: Iterable[str], needed: Iterable[str], table: str) -> None:

@@ -76,7 +76,7 @@ def provenance_page(
         several=len(distinct(code.get("commit") for code in codes)) > 1,
         first=moment(written[0]),
         last=moment(written[-1]),
-        machines=[f"{host['system']} on {host['machine']}" for host in distinct(r["host"] for r in records)],
+        machines=distinct(_machine(record["host"]) for record in records),
         counts=_counts(trace, n_dialogues, n_turns),
         states_gone=trace.states_gone,
         origin=origin,
@@ -89,6 +89,11 @@ def provenance_page(
         page_written=moment(writer["written"]),
         page_commit=writer["code"].get("commit") or "unknown",
     )
+
+
+def _machine(host: Mapping[str, Any]) -> str:
+    accelerator = host.get("accelerator")
+    return f"{host['system']} on {host['machine']}" + (f" with {accelerator}" if accelerator else "")
 
 
 def _codes(records: Sequence[Record]) -> Table:
@@ -127,17 +132,24 @@ def _same_scenarios(records: Sequence[Record], origin: Origin) -> bool:
     return read == {origin.checked_sha256}
 
 
+def _weights(model: Mapping[str, Any]) -> str:
+    # Only an untrained twin has a record of its weights.
+    if "weights" in model:
+        return f"random, seed {model['seed']}"
+    return "as loaded" if model["path"] else "as served"
+
+
 def _models(models: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         (
             model["name"],
-            model["path"],
+            model["path"] or model.get("speaks", {}).get("model", UNDEFINED),
             plain(model["revision"]),
             model["resolved_revision"] or UNDEFINED,
-            model["dtype"],
+            model.get("files_sha256") or UNDEFINED,
+            model["dtype"] or UNDEFINED,
             model["chat_template_sha256"] or UNDEFINED,
-            # Only an untrained twin has a record of its weights.
-            f"random, seed {model['seed']}" if "weights" in model else "as loaded",
+            _weights(model),
         )
         for model in models
     ]
@@ -146,6 +158,7 @@ def _models(models: Sequence[Mapping[str, Any]]) -> Table:
         Column("loaded from", "code"),
         Column("revision", "code", "asked for"),
         Column("revision", "code", "found"),
+        Column("files", "code", "SHA-256"),
         Column("dtype", "code"),
         Column("chat template", "code", "SHA-256"),
         Column("weights"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from syncr2.config.experiment import Experiment
 from syncr2.ids import INTERACTION
 from syncr2.judges.dimensions import DIMENSIONS
 from syncr2.pages.correlations import ALL as ALL
@@ -77,6 +78,7 @@ def results_page(
     conditions: Mapping[str, str],
     downloads: Sequence[Download] = (),
     in_short: Table | None = None,
+    without: str | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -90,6 +92,8 @@ def results_page(
         The same tables as files.
     in_short : Table, optional
         The published quantity beside the corrected ones (`protocols.in_short`), where they were measured.
+    without : str, optional
+        Which pairs have no SyncR², and why (`without_states`).
     """
     wide = _wide(tables.synchrony, list(conditions))
     judges = {str(judge): part for judge, part in tables.performance.groupby("judge", sort=False)}
@@ -97,6 +101,7 @@ def results_page(
         "results.html",
         head,
         in_short=in_short,
+        without=without,
         samples=_samples(tables.directed, conditions),
         sync=_by_family(wide, conditions, tables.synchrony),
         changes=_changes(wide, conditions),
@@ -107,6 +112,21 @@ def results_page(
         performance={judge: _performance(part) for judge, part in judges.items()},
         pairs=_all_pairs(wide, conditions, tables),
         downloads=downloads,
+    )
+
+
+def without_states(experiment: Experiment) -> str | None:
+    """Which pairs have no SyncR², and why; None if all have it."""
+    there = set(experiment.unordered_with_states)
+    left = [pair for pair in experiment.pairs if pair not in there]
+    if not left:
+        return None
+    unknown = [model.name for model in experiment.models.values() if not model.has_states]
+    names = ", ".join(f"{first} – {second}" for first, second in left)
+    return (
+        f"Played and judged, but without SyncR²: {names}. A model that is known by an endpoint alone "
+        f"({', '.join(unknown)}) has no hidden states to be read. These pairs stand in the tables of "
+        "performance, and in no correlation."
     )
 
 

@@ -25,6 +25,8 @@ from syncr2.statistics.resampling import Resampling
 # Environments that a mean's interval needs; fewer say next to nothing of others.
 LEAST_ENVIRONMENTS = 5
 _TIE = 1e-12
+_MEAN_COLUMNS = ["family", "relationship", "n_environments", "sync_r2", "low", "high"]
+_ENVIRONMENT_COLUMNS = ["family", "environment_id", "relationship", "sync_r2"]
 _CORRECTED_OVER = {"pair": "pairs", "family": "families", "all": ""}
 
 
@@ -55,6 +57,7 @@ def relationship_tables(
         `relationship`: by family and `all`, the mean over the environments of each relationship with its
         interval. `relationship_trend`: by pair, family and `all`, the slope of a line through environments
         (R² a step), its interval, p, the rank correlation, and Holm's p over the rows of a level.
+        `relationship_environments`: by family and `all`, the value of each environment.
     """
     how = resampling or Resampling()
     environments = dialogues.drop_duplicates("environment_id")
@@ -66,6 +69,7 @@ def relationship_tables(
     drawn = how.rng("environments").integers(0, max(1, len(names)), (how.draws, len(names)))
     shuffled = how.rng("relationships").permuted(np.tile(step, (how.relabellings - 1, 1)), axis=1)
     means: list[dict[str, Any]] = []
+    single = []
     trends = []
     for scope in scopes(pairs, families):
         value = np.mean([values[pair] for pair in scope.pairs], axis=0)
@@ -73,13 +77,19 @@ def relationship_tables(
         if scope.level != "pair":
             family = {"family": scope.who["family"]}
             means += ({**family, **row} for row in _means(value[there], step[there], order, how))
+            each = pd.DataFrame({"environment_id": names, "relationship": relation[names].to_numpy()})
+            single.append(each.assign(**family, sync_r2=value)[there])
         trend = _trend(np.where(there, value, 0.0), step, there.astype(float), drawn, shuffled)
         trends.append({"level": scope.level, **scope.who, **trend})
     table = pd.DataFrame(trends)
     adjusted = table.groupby("level")["p"].transform(lambda p: holm(p.tolist()))
     table.insert(list(table.columns).index("p") + 1, "p_holm", adjusted)
     table["corrected_over"] = table["level"].map(_CORRECTED_OVER)
-    return {"relationship": pd.DataFrame(means), "relationship_trend": table}
+    return {
+        "relationship": pd.DataFrame(means, columns=_MEAN_COLUMNS),
+        "relationship_trend": table,
+        "relationship_environments": pd.concat(single)[_ENVIRONMENT_COLUMNS],
+    }
 
 
 def _by_environment(dialogues: pd.DataFrame, pair: Pair, names: Sequence[str]) -> Vector:
