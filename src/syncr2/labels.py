@@ -7,8 +7,9 @@ of an utterance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -126,16 +127,47 @@ class Labels:
 
     def of_turns(self, name: str, dialogue: Mapping[str, Any]) -> list[Any]:
         """A label of each turn of a dialogue, None where it has none; an agent's is that of its turns."""
-        key = _key(dialogue)
-        own = self.table[(self.table[KEYS] == pd.Series(key._asdict())).all(axis=1)]
-        values = {
-            row[self.level] if self.level != "dialogue" else None: row[name]
-            for row in own.to_dict("records")
-            if not pd.isna(row[name])
-        }
-        if self.level == "dialogue":
-            return [values.get(None) for _ in dialogue["turns"]]
-        return [values.get(turn[self.level]) for turn in dialogue["turns"]]
+        turns = [(turn["turn"], turn["agent"]) for turn in dialogue["turns"]]
+        return self.at_turns(name, _key(dialogue), turns)
+
+    def has(self, key: DialogueKey) -> bool:
+        """Whether there is a row of the dialogue."""
+        return key in self._rows
+
+    def at_turns(self, name: str, key: DialogueKey, turns: Sequence[tuple[int, int]]) -> list[Any]:
+        """As `of_turns`, for a dialogue given by its key and the (turn, agent) of its turns.
+
+        Raises
+        ------
+        SyncR2Error
+            If there is a label of a turn that the dialogue has not.
+        """
+        rows = self._rows.get(key, {})
+        if self.level == "turn" and not rows.keys() <= {turn for turn, _ in turns}:
+            raise SyncR2Error(
+                f"A label is of turn {max(rows)} of the dialogue {key.agent1}--{key.agent2}, seed "
+                f"{key.seed}, episode {key.episode_id}, which has {len(turns)} turns, counted from 0. Were "
+                "the labels made of another run?"
+            )
+        places = {"turn": [turn for turn, _ in turns], "agent": [agent for _, agent in turns]}
+        found = [rows.get(place) for place in places.get(self.level, [0] * len(turns))]
+        column = self._values[name]
+        return [None if row is None or pd.isna(column[row]) else column[row] for row in found]
+
+    @cached_property
+    def _values(self) -> dict[str, list[Any]]:
+        """Labels as plain lists: taken row by row, a column of a DataFrame is slow."""
+        return {name: self.table[name].tolist() for name in self.names}
+
+    @cached_property
+    def _rows(self) -> dict[DialogueKey, dict[int, int]]:
+        """Number of each row by dialogue and turn or agent (0 for a label of the whole dialogue)."""
+        places = [0] * len(self.table) if self.level == "dialogue" else self.table[self.level].tolist()
+        found: dict[DialogueKey, dict[int, int]] = {}
+        keys = self.table[KEYS].itertuples(index=False, name=None)
+        for row, (key, place) in enumerate(zip(keys, places, strict=True)):
+            found.setdefault(DialogueKey(*key), {})[place] = row
+        return found
 
 
 def read_labels(path: str | Path) -> Labels:
@@ -154,26 +186,9 @@ def read_labels(path: str | Path) -> Labels:
         that tables have anyway.
     """
     path = Path(path)
-    try:
-        table = pd.read_csv(
-            path, sep="," if path.suffix == ".csv" else "\t", dtype=str, keep_default_na=False, na_values=[""]
-        )
-    except FileNotFoundError:
-        raise SyncR2Error(f"{path}: no such file.") from None
-    except (ValueError, OSError) as error:
-        raise SyncR2Error(f"{path}: not a table of labels ({str(error).strip()}).") from None
-    missing = [name for name in KEYS if name not in table]
-    if missing:
-        raise SyncR2Error(f"{path}: a table of labels lacks the column(s) {', '.join(missing)}.")
-    level: Level = "turn" if "turn" in table else "agent" if "agent" in table else "dialogue"
+    table = _read(path)
+    level, names = _columns(path, table)
     keys = [*KEYS, *(() if level == "dialogue" else (level,))]
-    names = [str(name) for name in table if name not in keys]
-    taken = [name for name in names if is_reserved(name) or name == "agent"]
-    if taken or not names:
-        what = f"{taken[0]!r} is a column that tables have anyway" if taken else "it has no label"
-        raise SyncR2Error(
-            f"{path}: {what}. Every column beside {', '.join(keys)} is a label: name it freely."
-        )
     for key in keys:
         _refuse(path, table[key].isna(), f"{key} is needed in each row")
     for key in ("seed", *keys[len(KEYS) :]):
@@ -190,6 +205,38 @@ def read_labels(path: str | Path) -> Labels:
         if np.isfinite(numbers[table[name].notna()]).all():
             table[name] = numbers.astype(float)
     return Labels(level, table[[*keys, *names]], tuple(names))
+
+
+def label_columns(path: Path) -> tuple[str, ...]:
+    """Columns of a table of labels that are labels, from its first line alone; errors as of `read_labels`."""
+    return tuple(_columns(path, _read(path, nrows=0))[1])
+
+
+def _read(path: Path, nrows: int | None = None) -> pd.DataFrame:
+    separator = "," if path.suffix == ".csv" else "\t"
+    try:
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, na_values=[""], nrows=nrows)
+    except FileNotFoundError:
+        raise SyncR2Error(f"{path}: no such file.") from None
+    except (ValueError, OSError) as error:
+        raise SyncR2Error(f"{path}: not a table of labels ({str(error).strip()}).") from None
+
+
+def _columns(path: Path, table: pd.DataFrame) -> tuple[Level, list[str]]:
+    """What a row is about, and which columns are labels."""
+    missing = [name for name in KEYS if name not in table]
+    if missing:
+        raise SyncR2Error(f"{path}: a table of labels lacks the column(s) {', '.join(missing)}.")
+    level: Level = "turn" if "turn" in table else "agent" if "agent" in table else "dialogue"
+    keys = [*KEYS, *(() if level == "dialogue" else (level,))]
+    names = [str(name) for name in table if name not in keys]
+    taken = [name for name in names if is_reserved(name) or name == "agent"]
+    if taken or not names:
+        what = f"{taken[0]!r} is a column that tables have anyway" if taken else "it has no label"
+        raise SyncR2Error(
+            f"{path}: {what}. Every column beside {', '.join(keys)} is a label: name it freely."
+        )
+    return level, names
 
 
 def _key(record: Mapping[str, Any]) -> DialogueKey:
