@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs clean
+.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation miniatures clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,28 @@ test-judge: $(VENV)/.dev  ## The judge against a server that fails in every way,
 	$(BIN)/pytest tests/unit/test_judges.py tests/unit/test_judges_openai.py tests/unit/test_judges_orders.py \
 	  tests/unit/test_judges_performance.py tests/workflow/test_judge_rules.py
 
+# vLLM pins torch and transformers of its own, so it lives apart. Without a GPU: the distribution for CPUs, less four
+# packages that its dependencies bring and that do not go with a torch for CPUs (with torchvision, vLLM does not start).
+VLLM := .venv-vllm
+VLLM_PINS := requirements/$(if $(shell nvidia-smi -L 2>/dev/null),vllm,vllm-cpu).txt
+
+vllm: $(VLLM)/.ready  ## A .venv-vllm with vLLM, for the engine `vllm` (3 GB; with a GPU more)
+
+$(VLLM)/.ready: $(VLLM_PINS) $(VENV)/.python
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -r $(VLLM_PINS)
+	$(if $(findstring cpu,$(VLLM_PINS)),$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton)
+	@touch $@
+
+test-vllm: $(VENV)/.dev $(VLLM)/.ready  ## Real vLLM servers, without a GPU: dialogues, judge, accidents
+	$(BIN)/pytest tests/vllm
+
+# Slurm and munge come from Debian; they are installed if they are not there.
+test-slurm: $(VENV)/.dev  ## The workflow on a real Slurm cluster of two nodes on this host (root, Debian)
+	@PATH=$$PATH:/usr/sbin; command -v slurmctld munged >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge procps; }
+	$(BIN)/pytest tests/cluster
+
 lint: $(VENV)/.dev  ## Style, types, and Snakemake's own checks
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
@@ -68,6 +90,18 @@ bench-controls: $(VENV)/.run  ## Cost of nested choice and null; the protocols o
 bench-pairs: $(VENV)/.run  ## False alarms and power of tests over pairs, on simulated traits of models
 	$(BIN)/python benchmarks/pair_statistics.py
 
+bench-replay: $(VENV)/.run  ## Speed, memory and differences of the replay of prompts beside other ways
+	$(BIN)/python benchmarks/replay.py
+
+bench-storage: $(VENV)/.run  ## Bytes, files and reading speed of states beside a .npy a turn
+	$(BIN)/python benchmarks/storage.py
+
+bench-generation: $(VENV)/.run $(VLLM)/.ready  ## Dialogues a minute through vLLM, in process, and the published way
+	$(BIN)/python benchmarks/generation.py
+
+miniatures: $(VENV)/.run  ## Train the six miniatures of the toy world anew, into resources/miniatures
+	$(BIN)/python -m syncr2.world train --jobs $(CORES) --threads 1
+
 format: $(VENV)/.dev  ## Bring the code into its style
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
@@ -77,4 +111,4 @@ docs: $(VENV)/.run  ## Write docs/configuration.md from the schema
 	$(BIN)/python -m syncr2 docs
 
 clean:  ## Remove the environment and caches; results stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VLLM) .pytest_cache .ruff_cache .mypy_cache

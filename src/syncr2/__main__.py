@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from syncr2.commands import parsers
 from syncr2.errors import SyncR2Error
 
 _RENAMED = "NAME=OTHER"
@@ -15,11 +16,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; gives the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        code = options.run(options)
     except SyncR2Error as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", action="append", default=[], metavar=_RENAMED, help="another name for a model of the logs"
     )
     imported.set_defaults(run=_import)
+    parsers.add(commands)
     return parser
 
 

@@ -47,6 +47,12 @@ class Backend(Protocol):
         penalty.
         """
 
+    def eigh(self, system: Array) -> tuple[Array, Array]:
+        """Eigenvalues, ascending, and eigenvectors as columns of a symmetric matrix."""
+
+    def softmax(self, values: Array) -> Array:
+        """Exponentials over the last axis, brought to a sum of 1."""
+
     def numpy(self, values: Array) -> NDArray:
         """Back on the host."""
 
@@ -86,6 +92,17 @@ class Cpu:
             return None
         solved, _ = potrs(factor, rows.T, lower=False, overwrite_b=True)
         return solved.T
+
+    def eigh(self, system: NDArray) -> tuple[NDArray, NDArray]:
+        """See `Backend`."""
+        values, vectors = np.linalg.eigh(system)
+        return values, vectors
+
+    def softmax(self, values: NDArray) -> NDArray:
+        """See `Backend`."""
+        powers = np.exp(values - values.max(axis=-1, keepdims=True))
+        powers /= powers.sum(axis=-1, keepdims=True)
+        return powers
 
     def numpy(self, values: NDArray) -> NDArray:
         """See `Backend`."""
@@ -137,6 +154,15 @@ class Cuda:
         if int(info) != 0 or (full_rank and _lost(pivots.cpu().numpy(), before.cpu().numpy())):
             return None
         return self._torch.cholesky_solve(rows.T, factor).T
+
+    def eigh(self, system: Array) -> tuple[Array, Array]:
+        """See `Backend`."""
+        values, vectors = self._torch.linalg.eigh(system)
+        return values, vectors
+
+    def softmax(self, values: Array) -> Array:
+        """See `Backend`."""
+        return self._torch.softmax(values, dim=-1)
 
     def numpy(self, values: Array) -> NDArray:
         """See `Backend`."""

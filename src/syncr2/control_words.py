@@ -22,3 +22,10 @@ LEVELS = {
     "interaction": "partner's state",
     "ceiling": "ceiling",
 }
+# Measures of synchrony that correlations are tried with.
+MEASURES = {
+    "published": "SyncR² as published",
+    "corrected_plain": "R², corrected protocol",
+    "corrected_centred": "the same, centred within dialogue",
+    "own_past_gain": "ΔR² over own past",
+}

@@ -1,37 +1,59 @@
-"""Two agents play an episode: the turn loop, and the record of every turn.
+"""One dialogue of two agents: whose turn it is, what it reads, what becomes of its answer.
 
 Turns are counted from 0 over both agents; agent 1 has the even ones. An agent answers a prompt of its own
-(its view and the dialogue so far); the first line of the answer with words on it is the utterance. Dialogues
-are played in groups, from beginning to end and one turn of all of them at a time, so that a model computes
-many prompts at once and remembers those of one group only.
+(its view and the dialogue so far); the first line of the answer with words on it is the utterance.
+`syncr2.playing` asks the models, many dialogues at once; `syncr2.dialogue_records` writes down what was said.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from syncr2.chat import ChatEncoder
+from syncr2.conventions import CORRECTED, Convention, turn_seed
+from syncr2.dialogue_records import FORMAT, prompt_ids, turn_records
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
 from syncr2.prompts import Prompts
 from syncr2.scenarios import Episode
-from syncr2.speakers import Answer, Sampling, Side, Speaker
-from syncr2.tokens import common_prefix, ids_sha256
-from syncr2.turns import Spoken, StoppingRule, Turn, flags, utterance
+from syncr2.speakers import Answer, Prompt, Sampling, Speaker
+from syncr2.turns import Spoken, StoppingRule, Turn, flags
 from syncr2.views import Agent, agent_view
 
-FORMAT = "syncr2/dialogue/1"
+__all__ = [
+    "AGENTS",
+    "FORMAT",
+    "Asked",
+    "Dialogue",
+    "Listener",
+    "Match",
+    "check_contexts",
+    "prompt_ids",
+    "turn_seed",
+]
+
 AGENTS: tuple[Agent, Agent] = (1, 2)
 
 
 class Listener(NamedTuple):
-    """How a model takes a prompt in: text to token ids, and how many of them with the answer."""
+    """How a model takes a prompt in: text to token ids, and how many of them with the answer.
 
-    encoder: ChatEncoder
-    context: int
+    `encoder` is None for a model that reads text, behind a server that puts it into the chat format; then
+    `context` may be None too, and the server says when a prompt is too long.
+    """
+
+    encoder: ChatEncoder | None
+    context: int | None
+
+    def prompt(self, text: str) -> Prompt:
+        """What the model is sent."""
+        return text if self.encoder is None else self.encoder.encode(text)
+
+    def fits(self, prompt: Prompt, room: int) -> bool:
+        """Whether a prompt and `room` tokens of an answer are not too much."""
+        return isinstance(prompt, str) or self.context is None or len(prompt) + room <= self.context
 
 
 @dataclass(frozen=True)
@@ -50,8 +72,10 @@ class Match:
         Templates.
     rule : StoppingRule
         When a dialogue is over.
-    sampling : Sampling
-        For the record, and for the room that an answer needs.
+    sampling : tuple of Sampling
+        Agent 1's and agent 2's, for the record and for the room that an answer needs.
+    convention : Convention, optional
+        How answers become turns.
     """
 
     pair: OrderedPair
@@ -60,51 +84,133 @@ class Match:
     speakers: tuple[Speaker, Speaker]
     prompts: Prompts
     rule: StoppingRule
-    sampling: Sampling
+    sampling: tuple[Sampling, Sampling]
+    convention: Convention = CORRECTED
 
 
-class Progress(NamedTuple):
-    """A turn about to be spoken: dialogues `first` to `last`, counted from 1, of which `n_playing` go on."""
+class Asked(NamedTuple):
+    """A turn about to be spoken: its number, the agent, its prompt and the seed of its randomness."""
 
-    first: int
-    last: int
     turn: int
-    n_playing: int
+    agent: Agent
+    prompt: Prompt
+    seed: int
 
 
-@dataclass
-class _Dialogue:
-    """One dialogue while it is played."""
+class Dialogue:
+    """One dialogue while it is played: `ask`, have the model answer, `hear`, until `ask` gives nothing.
 
-    episode: Episode
-    turns: list[Turn] = field(default_factory=list)
-    stop_reason: str | None = None
+    Parameters
+    ----------
+    match : Match
+    episode : Episode
 
-
-def turn_seed(pair: OrderedPair, episode_id: str, seed: int, turn: int) -> int:
-    """The seed of one turn's randomness, from what the turn is and nothing else.
-
-    Returns
-    -------
-    int
-        64 bits of a SHA-256.
+    Attributes
+    ----------
+    episode : Episode
+        As given.
+    stop_reason : str or None
+        Why it is over; see docs/formats.md.
     """
-    text = "\0".join((pair.id, episode_id, str(seed), str(turn)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+    def __init__(self, match: Match, episode: Episode) -> None:
+        self.episode = episode
+        self.stop_reason: str | None = None
+        self._match = match
+        self._turns: list[Turn] = []
+        self._asked: Asked | None = None
+
+    def ask(self) -> Asked | None:
+        """The next turn; None if the dialogue is over, which a prompt that no longer fits makes it."""
+        if self.stop_reason is not None:
+            return None
+        match, turn = self._match, len(self._turns)
+        agent = AGENTS[turn % 2]
+        listener = match.listeners[agent - 1]
+        prompt = listener.prompt(match.prompts.engaged(agent_view(self.episode, agent), self._turns))
+        if not listener.fits(prompt, match.sampling[agent - 1].max_new_tokens):
+            self.stop_reason = "context"
+            return None
+        seed = match.convention.seed(match.pair, self.episode.id, match.seed, turn)
+        self._asked = Asked(turn, agent, prompt, seed)
+        return self._asked
+
+    def hear(self, answer: Answer) -> None:
+        """Take the answer to what was asked last."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            raise ValueError("nothing was asked that could be answered")
+        if answer.finish_reason == "context":
+            self.stop_reason = "context"
+            return
+        name, partner = (self.episode.agents[i].name for i in (asked.agent - 1, 2 - asked.agent))
+        text = self._match.convention.utterance(answer.raw, name)
+        prompt = asked.prompt if isinstance(asked.prompt, str) else tuple(asked.prompt)
+        self._turns.append(
+            Turn(
+                turn=asked.turn,
+                agent=asked.agent,
+                speaker=name,
+                text=text,
+                raw=answer.raw,
+                finish_reason=answer.finish_reason,
+                n_new_tokens=answer.n_new_tokens,
+                prompt=prompt,
+                flags=flags(text, answer.finish_reason, self._turns, partner),
+                thought=answer.thought,
+                n_prompt_tokens=answer.n_prompt_tokens if isinstance(prompt, str) else len(prompt),
+            )
+        )
+        self.stop_reason = self._match.rule.reason(self._turns)
+
+    def record(self) -> dict[str, Any]:
+        """The dialogue as it stands in a file; see docs/formats.md."""
+        episode, match = self.episode, self._match
+        return {
+            "format": FORMAT,
+            "episode_id": episode.id,
+            "environment_id": episode.environment.id,
+            "index": episode.index,
+            **match.pair._asdict(),
+            "pair": match.pair.id,
+            "seed": match.seed,
+            "protocol": match.convention.name,
+            "columns": episode.columns(),
+            "agents": [{"id": profile.id, "name": profile.name} for profile in episode.agents],
+            "turns": turn_records(self._turns),
+            "stop_reason": self.stop_reason,
+            "sampling": _sampling(*match.sampling),
+        }
+
+
+def _sampling(first: Sampling, second: Sampling) -> dict[str, Any]:
+    """Each knob once where both agents have the same, else both values, agent 1's first."""
+    pairs = zip(Sampling._fields, first, second, strict=True)
+    return {name: one if one == other else [one, other] for name, one, other in pairs}
 
 
 def check_contexts(
-    episodes: Sequence[Episode], listeners: tuple[Listener, Listener], prompts: Prompts, sampling: Sampling
+    episodes: Sequence[Episode], listeners: tuple[Listener, Listener], prompts: Prompts, room: int
 ) -> None:
     """See that every episode's opening prompts and one answer fit both models, before anything is generated.
+
+    Of a model that reads text nothing is known here.
+
+    Parameters
+    ----------
+    episodes, listeners, prompts
+        What is to be played.
+    room : int
+        Tokens of the longest answer.
 
     Raises
     ------
     SyncR2Error
         With the longest prompt, the limit and the episode.
     """
-    room = sampling.max_new_tokens
     for agent, (encoder, context) in zip(AGENTS, listeners, strict=True):
+        if encoder is None or context is None:
+            continue
         lengths = {episode.id: _opening_length(episode, agent, encoder, prompts) for episode in episodes}
         too_long = [episode_id for episode_id, length in lengths.items() if length + room > context]
         if too_long:
@@ -122,152 +228,3 @@ def _opening_length(episode: Episode, agent: Agent, encoder: ChatEncoder, prompt
     """Tokens of an agent's first prompt; agent 2's holds agent 1's first turn, taken as empty here."""
     earlier = [Spoken(0, episode.agents[0].name, "")][: agent - 1]
     return len(encoder.encode(prompts.engaged(agent_view(episode, agent), earlier)))
-
-
-def play(
-    match: Match,
-    episodes: Sequence[Episode],
-    group_size: int,
-    on_turn: Callable[[Progress], None] = lambda progress: None,
-) -> Iterator[dict[str, Any]]:
-    """Play every episode once and give its record.
-
-    Parameters
-    ----------
-    match : Match
-        Who plays, and by what rules.
-    episodes : sequence of Episode
-        What to play.
-    group_size : int
-        Dialogues played together; it bounds memory and does not change what is said.
-    on_turn : callable, optional
-        Told of every turn of a group before it is spoken.
-
-    Yields
-    ------
-    dict
-        One record a dialogue (see docs/formats.md), in the order of `episodes`, as soon as its group is done.
-    """
-    for start in range(0, len(episodes), group_size):
-        group = [_Dialogue(episode) for episode in episodes[start : start + group_size]]
-        _play_group(match, group, start + 1, on_turn)
-        for dialogue in group:
-            yield _record(match, dialogue)
-
-
-def _play_group(
-    match: Match, group: Sequence[_Dialogue], first: int, on_turn: Callable[[Progress], None]
-) -> None:
-    # One side an agent, not one a model: a model that talks to itself reads two prompts of each dialogue.
-    sides = [speaker.join() for speaker in match.speakers]
-    for turn in range(match.rule.max_turns):
-        agent = AGENTS[turn % 2]
-        asked = _prompts(match, agent, [dialogue for dialogue in group if dialogue.stop_reason is None])
-        if not asked:
-            break
-        on_turn(Progress(first, first + len(group) - 1, turn, len(asked)))
-        for (dialogue, ids), answer in zip(
-            asked, _answers(match, turn, sides[agent - 1], asked), strict=True
-        ):
-            dialogue.turns.append(_turn(dialogue, turn, agent, ids, answer))
-            dialogue.stop_reason = match.rule.reason(dialogue.turns)
-
-
-def _prompts(match: Match, agent: Agent, playing: Sequence[_Dialogue]) -> list[tuple[_Dialogue, list[int]]]:
-    """The agent's prompt in each dialogue; one that no longer fits its model ends the dialogue."""
-    encoder, context = match.listeners[agent - 1]
-    asked = []
-    for dialogue in playing:
-        ids = encoder.encode(match.prompts.engaged(agent_view(dialogue.episode, agent), dialogue.turns))
-        if len(ids) + match.sampling.max_new_tokens > context:
-            dialogue.stop_reason = "context"
-        else:
-            asked.append((dialogue, ids))
-    return asked
-
-
-def _answers(
-    match: Match, turn: int, side: Side, asked: Sequence[tuple[_Dialogue, list[int]]]
-) -> list[Answer]:
-    names = [dialogue.episode.id for dialogue, _ in asked]
-    seeds = [turn_seed(match.pair, name, match.seed, turn) for name in names]
-    return side.answer(names, [ids for _, ids in asked], seeds)
-
-
-def _turn(dialogue: _Dialogue, turn: int, agent: int, ids: Sequence[int], answer: Answer) -> Turn:
-    name, partner = (dialogue.episode.agents[i].name for i in (agent - 1, 2 - agent))
-    text = utterance(answer.raw, name)
-    return Turn(
-        turn=turn,
-        agent=agent,
-        speaker=name,
-        text=text,
-        raw=answer.raw,
-        finish_reason=answer.finish_reason,
-        n_new_tokens=answer.n_new_tokens,
-        prompt_ids=tuple(ids),
-        flags=flags(text, answer.finish_reason, dialogue.turns, partner),
-    )
-
-
-def _record(match: Match, dialogue: _Dialogue) -> dict[str, Any]:
-    episode = dialogue.episode
-    previous: dict[int, tuple[int, ...]] = {}
-    turns = []
-    for turn in dialogue.turns:
-        said = {key: value for key, value in vars(turn).items() if key not in ("prompt_ids", "flags")}
-        read = {
-            "n_prompt_tokens": len(turn.prompt_ids),
-            "prompt_sha256": ids_sha256(turn.prompt_ids),
-            "prompt": _extension(previous.get(turn.agent, ()), turn.prompt_ids),
-        }
-        previous[turn.agent] = turn.prompt_ids
-        turns.append({**said, **read, "flags": list(turn.flags)})
-    return {
-        "format": FORMAT,
-        "episode_id": episode.id,
-        "environment_id": episode.environment.id,
-        "index": episode.index,
-        **match.pair._asdict(),
-        "pair": match.pair.id,
-        "seed": match.seed,
-        "columns": episode.columns(),
-        "agents": [{"id": profile.id, "name": profile.name} for profile in episode.agents],
-        "turns": turns,
-        "stop_reason": dialogue.stop_reason,
-        "sampling": match.sampling._asdict(),
-    }
-
-
-def _extension(previous: Sequence[int], ids: Sequence[int]) -> dict[str, Any]:
-    """A prompt as the length that it shares with the agent's previous one, and the rest, which is short."""
-    keep = common_prefix(previous, ids)
-    return {"keep": keep, "ids": list(ids[keep:])}
-
-
-def prompt_ids(record: Mapping[str, Any]) -> list[list[int]]:
-    """The token ids of every turn's prompt, exactly as they were read by the model.
-
-    Parameters
-    ----------
-    record : mapping
-        One dialogue.
-
-    Raises
-    ------
-    SyncR2Error
-        If the ids do not match the SHA-256 kept with them.
-    """
-    previous: dict[int, list[int]] = {}
-    found = []
-    for turn in record["turns"]:
-        ids = previous.get(turn["agent"], [])[: turn["prompt"]["keep"]] + turn["prompt"]["ids"]
-        if ids_sha256(ids) != turn["prompt_sha256"]:
-            raise SyncR2Error(
-                f"Dialogue of {record['pair']}, episode {record['episode_id']}, seed {record['seed']}: the "
-                f"prompt of turn {turn['turn']} does not match its SHA-256. The file was changed; delete it "
-                "and run again."
-            )
-        previous[turn["agent"]] = ids
-        found.append(ids)
-    return found

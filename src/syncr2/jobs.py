@@ -10,38 +10,67 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from syncr2 import warm
+from syncr2 import job_records, provenance, warm
 from syncr2.errors import SyncR2Error
+from syncr2.provenance import Job
 
 
-def run(log: str, threads: int, function: str, **arguments: Any) -> None:
+class Script(Protocol):
+    """What Snakemake gives to a script, as far as it is needed here."""
+
+    rule: str
+    input: Any
+    output: Any
+    params: Any
+    wildcards: Any
+    log: Any
+    threads: int
+    config: Mapping[str, Any]
+
+
+def run(script: Script, function: str, **arguments: Any) -> None:
     """Run a stage function and end the process with its exit code.
 
     Parameters
     ----------
-    log : str
-        File that takes everything that the job prints.
-    threads : int
-        CPU threads that it may use.
+    script : Script
+        The object `snakemake` of the script: its log takes everything that the job prints, and what it says
+        of the rule goes into the job's record.
     function : str
         `module:function` within `syncr2.stages`.
     **arguments
         Its keyword arguments; paths and lists of paths as Snakemake gives them, the rest JSON-able.
     """
-    plain = json.loads(json.dumps(arguments, default=_plain))
-    request = {"log": str(log), "threads": threads, "function": function, "arguments": plain}
-    code = warm.call(request)
-    sys.exit(execute(**request) if code is None else code)
+    request = {
+        "log": str(script.log[0]),
+        "threads": script.threads,
+        "function": function,
+        "arguments": arguments,
+        "described": job_records.describe(script),
+    }
+    plain = json.loads(json.dumps(request, default=_plain))
+    code = warm.call(plain)
+    sys.exit(execute(**plain) if code is None else code)
 
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value)
 
 
-def execute(log: str, threads: int, function: str, arguments: Mapping[str, Any]) -> int:
-    """Call the function with standard output and error in the log; give the exit code."""
+def execute(
+    log: str,
+    threads: int,
+    function: str,
+    arguments: Mapping[str, Any],
+    described: Mapping[str, Any] | None = None,
+) -> int:
+    """Call the function with standard output and error in the log; give the exit code.
+
+    With `described` (from `job_records.describe`), a job that ends well leaves its record.
+    """
+    usage = job_records.Usage()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     with Path(log).open("w", encoding="utf-8") as stream:
         os.dup2(stream.fileno(), 1)
@@ -50,7 +79,11 @@ def execute(log: str, threads: int, function: str, arguments: Mapping[str, Any])
     _limit_threads(threads)
     module, name = function.split(":")
     try:
-        getattr(importlib.import_module(f"syncr2.stages.{module}"), name)(**arguments)
+        job = Job(described["rule"], described["params"], tuple(described["inputs"])) if described else None
+        with provenance.within(job):
+            getattr(importlib.import_module(f"syncr2.stages.{module}"), name)(**arguments)
+        if described and job:
+            job_records.write(described, job.started, usage)
     except SyncR2Error as error:
         logging.error("Error: %s", error)
         return 1

@@ -47,6 +47,7 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "engaged": ("view", "history", "cue", "leave_mark"),
         "bystander": ("view", "history", "leave_mark"),
         "judge": ("view", "history", "leave_mark", "dimensions"),
+        "labels": ("view", "history", "leave_mark", "emotions", "actions"),
     }
 )
 
@@ -67,6 +68,20 @@ class TurnLike(Protocol):
     @property
     def text(self) -> str:
         """The utterance, one line."""
+        ...
+
+
+class ClassLike(Protocol):
+    """What a labeller's prompt needs of a class."""
+
+    @property
+    def name(self) -> str:
+        """Key or value in the answer."""
+        ...
+
+    @property
+    def meaning(self) -> str:
+        """What it stands for."""
         ...
 
 
@@ -119,7 +134,7 @@ def history_lines(turns: Sequence[TurnLike]) -> tuple[str, ...]:
 
 
 class Prompts:
-    """The three templates of a folder, compiled and checked.
+    """The templates of a folder, compiled and checked.
 
     A template sees its variables (`TEMPLATES`) and nothing else: no other file, no Python. What the variables
     hold is data; braces in an utterance stay braces.
@@ -127,7 +142,7 @@ class Prompts:
     Parameters
     ----------
     folder : str or Path
-        Holds `engaged.jinja`, `bystander.jinja` and `judge.jinja`.
+        Holds `engaged.jinja`, `bystander.jinja`, `judge.jinja` and `labels.jinja`.
 
     Raises
     ------
@@ -186,8 +201,24 @@ class Prompts:
         """The whole case for a judge: both sides, the dialogue, what to score, and how to answer."""
         return self._render("judge", view=view, history=history_lines(turns), dimensions=tuple(dimensions))
 
+    def labels(
+        self,
+        view: JudgeView,
+        turns: Sequence[TurnLike],
+        emotions: Sequence[ClassLike],
+        actions: Sequence[ClassLike],
+    ) -> str:
+        """What a labeller reads: the situation, the dialogue, the classes, and how to answer."""
+        return self._render(
+            "labels",
+            view=view,
+            history=history_lines(turns),
+            emotions=tuple(emotions),
+            actions=tuple(actions),
+        )
+
     def sha256(self, name: str) -> str:
-        """SHA-256 of the text of a template: "engaged", "bystander" or "judge"."""
+        """SHA-256 of the text of a template, by its name in `TEMPLATES`."""
         return sha256_text(self._sources[name])
 
     def _compiled(self, name: str) -> jinja2.Template:

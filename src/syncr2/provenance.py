@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +21,8 @@ from syncr2.files import sha256_file
 from syncr2.revisions import REVISIONS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Snakemake's own file in folders that it made.
+_TIMESTAMP = ".snakemake_timestamp"
 # Set inside a git hook, these point to the hook's repository, whatever the folder.
 _OF_ANOTHER_CHECKOUT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 LIBRARIES = (
@@ -30,6 +37,46 @@ LIBRARIES = (
     "tokenizers",
     "openai",
 )
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job of the workflow that this process does.
+
+    Attributes
+    ----------
+    rule : str
+    settings : mapping
+        The slice of the configuration that the rule took as params.
+    inputs : tuple of str
+        Files that the rule read.
+    started : str
+        Time at which it began, in UTC.
+    """
+
+    rule: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    started: str = field(default_factory=lambda: now())
+
+
+# Context, not an argument: every stage writes records, and none of them knows of jobs.
+_JOB: ContextVar[Job | None] = ContextVar("job", default=None)
+
+
+def now() -> str:
+    """The time, to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def within(job: Job | None) -> Iterator[None]:
+    """Records that are made in this block tell of the job."""
+    token = _JOB.set(job)
+    try:
+        yield
+    finally:
+        _JOB.reset(token)
 
 
 @functools.cache
@@ -91,13 +138,58 @@ def made_by(stage: str, settings: Mapping[str, Any], inputs: Sequence[str | Path
     inputs : sequence of paths
         Files read; their SHA-256 is taken now.
     """
+    job = _JOB.get()
     return {
         "stage": stage,
         "revision": REVISIONS[stage],
         "code": code_version(),
         "libraries": library_versions(),
-        "host": {"system": platform.system(), "machine": platform.machine()},
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": host(),
+        "started": job.started if job else None,
+        "written": now(),
         "settings": dict(settings),
-        "inputs": {str(path): sha256_file(path) for path in dict.fromkeys(inputs)},
+        "inputs": {str(path): sha256_of(path) for path in dict.fromkeys(inputs)},
     }
+
+
+def made_by_job(stage: str) -> dict[str, Any] | None:
+    """The record of what this job writes, from its rule's params and inputs; None outside a job.
+
+    For outputs whose stage functions are handed tables and plain values: figures and pages.
+    """
+    job = _JOB.get()
+    return None if job is None else {"rule": job.rule, **made_by(stage, job.settings, job.inputs)}
+
+
+def host() -> dict[str, Any]:
+    """What kind of machine this is: no name of it or of a person."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "accelerator": _accelerator(),
+    }
+
+
+def _accelerator() -> str | None:
+    # Only where the job has used one: asking would import torch, or take hold of the device.
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None
+    return str(torch.cuda.get_device_name())
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, or of a folder's files with their names; asked twice in one process, read once."""
+    given = Path(path)
+    if not given.is_dir():
+        status = given.stat()
+        return _sha256(str(given), status.st_size, status.st_mtime_ns, status.st_ino)
+    parts = [each for each in sorted(given.rglob("*")) if each.is_file() and each.name != _TIMESTAMP]
+    lines = [f"{sha256_of(each)}  {each.relative_to(given).as_posix()}\n" for each in parts]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@functools.cache
+def _sha256(path: str, *_: int) -> str:
+    return sha256_file(path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from syncr2.prompts import LEAVE_MARK
+from syncr2.speakers import Prompt
 
 # The leave mark at the end of an utterance; models like to wrap it in asterisks or quotes.
 _LEAVES = re.compile(rf"""(?:^|\s)[*"'`(]*{re.escape(LEAVE_MARK)}[*"'`)]*\s*[.!]?$""", re.IGNORECASE)
@@ -32,12 +33,16 @@ class Turn:
         All that the model said.
     finish_reason : str
         As in `syncr2.speakers.Answer`.
-    n_new_tokens : int
-        Tokens that the model generated.
-    prompt_ids : tuple of int
-        The prompt, exactly as the model read it.
+    n_new_tokens : int or None
+        Tokens that the model generated; None where a server does not say.
+    prompt : tuple of int or str
+        The prompt, exactly as the model was given it.
     flags : tuple of str
         See `flags`.
+    thought : str or None
+        What the model thought before it spoke.
+    n_prompt_tokens : int or None
+        Length of the prompt; of a text, as its server counted.
     """
 
     turn: int
@@ -46,9 +51,11 @@ class Turn:
     text: str
     raw: str
     finish_reason: str
-    n_new_tokens: int
-    prompt_ids: tuple[int, ...] = field(repr=False)
+    n_new_tokens: int | None
+    prompt: Prompt = field(repr=False)
     flags: tuple[str, ...] = ()
+    thought: str | None = None
+    n_prompt_tokens: int | None = None
 
 
 class Spoken(NamedTuple):
@@ -65,11 +72,15 @@ def utterance(raw: str, name: str) -> str:
     The cue comes with or without its turn number (`Turn 3 | Ada Byron:` or `Ada Byron:`), for models like to
     repeat it. Control characters become spaces.
     """
+    return _cue(name).sub("", first_line(raw)).strip()
+
+
+def first_line(raw: str) -> str:
+    """The first line with words, control characters turned into spaces."""
     lines = (
         "".join(" " if unicodedata.category(c) == "Cc" else c for c in line) for line in raw.splitlines()
     )
-    first = next((line.strip() for line in lines if line.strip()), "")
-    return _cue(name).sub("", first).strip()
+    return next((line.strip() for line in lines if line.strip()), "")
 
 
 def flags(text: str, finish_reason: str, earlier: Sequence[Turn], partner: str) -> tuple[str, ...]:
@@ -92,6 +103,11 @@ def _cue(name: str) -> re.Pattern[str]:
     return re.compile(rf"^(?:turn\s*#?\d+\s*\|\s*)?{re.escape(name)}\s*:\s*", re.IGNORECASE)
 
 
+def leaves(text: str) -> bool:
+    """Whether an utterance ends with the leave mark."""
+    return _LEAVES.search(text) is not None
+
+
 @dataclass(frozen=True)
 class StoppingRule:
     """When a dialogue is over, by what was said.
@@ -102,10 +118,13 @@ class StoppingRule:
         Most turns, over both agents.
     stale_after : int
         Empty utterances in a row that end it; 0: any number may follow each other.
+    leaves : callable, optional
+        Whether an utterance says that its speaker leaves.
     """
 
     max_turns: int
     stale_after: int
+    leaves: Callable[[str], bool] = leaves
 
     def reason(self, turns: Sequence[Turn]) -> str | None:
         """Why the dialogue is over after these turns, or None.
@@ -115,7 +134,7 @@ class StoppingRule:
         {"left", "stale", "turn_limit"} or None
             The last utterance ends with the leave mark; too many empty ones in a row; all turns taken.
         """
-        if turns and _LEAVES.search(turns[-1].text):
+        if turns and self.leaves(turns[-1].text):
             return "left"
         if 0 < self.stale_after <= len(turns) and not any(turn.text for turn in turns[-self.stale_after :]):
             return "stale"

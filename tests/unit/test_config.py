@@ -249,7 +249,12 @@ class TestRight:
             (items["models"]["items"]["properties"]["miniature"], MiniatureSpec),
         ):
             fields = {field.name: field.default for field in dataclasses.fields(kind)}
-            given = {key: value for key, value in fields.items() if value is not dataclasses.MISSING}
+            # YAML knows lists only.
+            given = {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in fields.items()
+                if value is not dataclasses.MISSING
+            }
             assert set(rule["properties"]) == set(fields)
             assert set(rule["required"]) == set(fields) - set(given)
             assert {
@@ -408,7 +413,7 @@ class TestUnknownKeys:
             ),
             (
                 "{states: {zzz: 1}}",
-                "states: unknown key `zzz`. Allowed: device, precision, batch_tokens, bystander.",
+                "states: unknown key `zzz`. Allowed: device, precision, batch_tokens, self_check, bystander.",
             ),
             ("{report: {1: x}}", "report: unknown key `1`. Allowed: title, notice."),
         ],

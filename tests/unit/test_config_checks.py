@@ -84,7 +84,7 @@ class TestModels:
     def test_both_path_and_miniature_or_neither(self):
         both, neither = of_models({"miniature": MINIATURE}, {"path": None})
         assert both.startswith("models[0] (model-0): found both `path` and `miniature`")
-        assert neither.startswith("models[1] (model-1): found neither `path` nor `miniature`")
+        assert neither.startswith("models[1] (model-1): found none of `path`, `miniature` and `endpoint`;")
 
     def test_impossible_miniatures_come_together(self):
         mini = {"path": None, "miniature": {**MINIATURE, "hidden_size": 30}}
@@ -189,11 +189,11 @@ class TestFolders:
         (tmp_path / "judge.jinja").write_text("{{ view }}")
         (line,) = problems({"prompts": str(tmp_path)})
         assert line.startswith(
-            f"prompts: found '{tmp_path}' without engaged.jinja, bystander.jinja; allowed: "
+            f"prompts: found '{tmp_path}' without engaged.jinja, bystander.jinja, labels.jinja; allowed: "
         )
 
     def test_prompt_template_that_is_no_template(self, tmp_path):
-        for name in ("engaged", "bystander", "judge"):
+        for name in ("engaged", "bystander", "judge", "labels"):
             (tmp_path / f"{name}.jinja").write_text("{{ cue }}" if name == "engaged" else "text")
         (tmp_path / "judge.jinja").write_text("fine\n{% if %}\n")
         (line,) = problems({"prompts": str(tmp_path)})

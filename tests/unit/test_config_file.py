@@ -194,7 +194,7 @@ class TestPage:
         rows = {line.split(" | ")[0]: line.strip("| ").split(" | ") for line in docs.page().splitlines()}
         assert rows["| `max_turns`"][2:] == ["whole number of at least 3", "`16`", "turns", "`16`"]
         assert rows["| `passive`"][2:] == ["true or false", "`true`", "–", "`true`"]
-        assert rows["| `dtype`"][3] == "`bfloat16`"
+        assert rows["| `trust_remote_code`"][3] == "`false`"
         assert rows["| `architecture`"][3] == "(must be given)"
 
 

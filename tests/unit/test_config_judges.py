@@ -6,10 +6,11 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from configuring import merged, of_judge, read_yaml
+from configuring import ENDPOINT, merged, of_judge, of_models, problems, read_yaml
 
 from syncr2.config import load, slice_of
 from syncr2.judges import KNOBS, JudgeSettings
+from syncr2.judges.cache import cache_key
 
 
 def test_a_judge_may_take_its_scores_from_a_file(tmp_path: Path) -> None:
@@ -49,6 +50,85 @@ def test_what_is_left_without_the_knobs_is_all_that_can_change_an_answer() -> No
             "both_orders",
             "temperature",
             "max_tokens",
-        )
+        ),
+        *("dtype", "context", "quantization", "server_arguments"),
     }
     assert set(left) | set(KNOBS) == {field.name for field in dataclasses.fields(JudgeSettings)}
+
+
+def test_a_judge_that_the_job_serves_needs_its_model_alone() -> None:
+    judge = {"name": "own", "engine": "vllm", "model": "owner/name", "server_arguments": ["--seed", "1"]}
+    experiment = load(merged(read_yaml("config.yaml"), {"judges": [judge]}))
+    assert experiment.judges["own"].server_arguments == ("--seed", "1")
+    assert experiment.judges["own"].gpus == 1
+    (line,) = of_judge(engine="vllm", model=None)
+    assert line == "judges[0] (gpt): found no `model`; the engine `vllm` needs one."
+
+
+def test_servers_listen_where_the_workflow_says() -> None:
+    found = problems(
+        {
+            "vllm": {"arguments": ["--host=0.0.0.0", "--seed", "1"]},
+            "judges": [{"name": "gpt", **ENDPOINT, "server_arguments": ["--served_model_name", "x"]}],
+        }
+    )
+    assert [line.split(", which the workflow sets itself")[0] for line in found] == [
+        "vllm.arguments: found --host",
+        "judges[0] (gpt).server_arguments: found --served-model-name",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "allowed"),
+    [
+        ({"command": []}, "vllm.command: "),
+        ({"start_deadline": 0}, "vllm.start_deadline: found 0"),
+        ({"arguments": "--seed 1"}, "vllm.arguments: found "),
+    ],
+)
+def test_impossible_servers_are_refused(section: dict[str, object], allowed: str) -> None:
+    (line,) = problems({"vllm": section})
+    assert line.startswith(allowed)
+
+
+@pytest.mark.parametrize("share", [0, 1.1, -0.5])
+def test_a_share_of_memory_lies_between_nothing_and_all(share: float) -> None:
+    (line,) = of_models({"memory_share": share})
+    assert "memory_share" in line
+    assert str(share) in line
+
+
+def test_what_a_server_is_told_of_a_model_follows_from_its_keys() -> None:
+    raw = read_yaml("config.yaml")
+    raw["models"][0] |= {
+        "gpus": 2,
+        "memory_share": 0.4,
+        "quantization": "fp8",
+        "server_arguments": ["--seed=1"],
+    }
+    experiment = load(raw)
+    model = experiment.served_model(raw["models"][0]["name"], "/folder", None, 4096)
+    assert model == (
+        raw["models"][0]["name"],
+        "/folder",
+        None,
+        "bfloat16",
+        4096,
+        2,
+        0.4,
+        "fp8",
+        ("--seed=1",),
+    )
+    assert experiment.vllm.start_deadline == 900
+
+
+def test_how_a_model_is_served_decides_what_the_cache_knows() -> None:
+    served = JudgeSettings.from_dict({"name": "own", "engine": "vllm", "model": "owner/name"})
+    request = {"model": "owner/name"}
+
+    def key(**changes: object) -> str:
+        return cache_key(dataclasses.replace(served, **changes), request, "1")
+
+    assert key() == key(gpus=2, memory_share=0.5, base_url="http://127.0.0.1:4000/v1", timeout=3.0)
+    different = [key(), key(revision="abc"), key(dtype="float32"), key(quantization="fp8")]
+    assert len(set(different)) == 4

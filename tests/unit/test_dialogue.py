@@ -1,4 +1,4 @@
-"""The turn loop: who speaks when, with what prompt and seed, and what is recorded."""
+"""The turns: who speaks when, with what prompt and seed, and what is recorded; in lockstep and freely."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ import pytest
 from judging import scenario_set
 from tiny_models import byte_tokenizer, with_weights_of
 
+from syncr2 import playing
 from syncr2.chat import ChatEncoder
-from syncr2.dialogue import (
-    Listener,
-    Match,
-    Progress,
-    check_contexts,
-    play,
-    prompt_ids,
-    turn_seed,
-)
+from syncr2.dialogue import Listener, Match, check_contexts, prompt_ids, turn_seed
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
+from syncr2.playing import Progress
 from syncr2.prompts import Prompts
 from syncr2.scenarios import Environment, Episode
 from syncr2.speakers import Answer, Sampling
@@ -41,7 +35,7 @@ def prompts(tmp_path_factory):
         "{{ view.scenario }}\nYou: {{ view.own.name }}\n"
         "{% for line in history %}\n{{ line }}\n{% endfor %}\n{{ cue }}"
     )
-    for name in ("bystander", "judge"):
+    for name in ("bystander", "judge", "labels"):
         (folder / f"{name}.jinja").write_text("")
     return Prompts(folder)
 
@@ -88,7 +82,14 @@ def match(prompts, *speakers, max_turns=4, stale_after=2, context=4000, seed=0, 
     one, other = speakers if len(speakers) == 2 else speakers * 2
     first, second = contexts or (context, context)
     listeners = (Listener(ENCODER, first), Listener(ENCODER, second))
-    return Match(pair, seed, listeners, (one, other), prompts, StoppingRule(max_turns, stale_after), SAMPLING)
+    rule = StoppingRule(max_turns, stale_after)
+    return Match(pair, seed, listeners, (one, other), prompts, rule, (SAMPLING, SAMPLING))
+
+
+def play(*arguments):
+    """Records, one at a time."""
+    for group in playing.play(*arguments):
+        yield from group
 
 
 def texts(record):
@@ -125,6 +126,7 @@ def test_the_record(prompts):
         "agent2": "model-b",
         "pair": "model-a--model-b",
         "seed": 7,
+        "protocol": "corrected",
         "columns": episodes(1)[0].columns(),
         "agents": [{"id": "ada", "name": "Ada Stone"}, {"id": "ben", "name": "Ben Reed"}],
         "stop_reason": "turn_limit",
@@ -288,12 +290,12 @@ def test_opening_prompts_are_checked_with_the_numbers(prompts):
     context = lengths[3] + 10
     settings = match(prompts, Scripted(), contexts=(context, 4000))
     with pytest.raises(SyncR2Error) as caught:
-        check_contexts(episodes(6), settings.listeners, prompts, SAMPLING)
+        check_contexts(episodes(6), settings.listeners, prompts, 10)
     message = str(caught.value)
     assert "Model model-a, agent 1: the opening prompt of episode episode-5 " in message
     assert f"has {longest} tokens; with dialogue.max_new_tokens = 10 that is {longest + 10}" in message
     assert f"takes {context} (2 of 6 episodes are too long)" in message
-    check_contexts(episodes(4), settings.listeners, prompts, SAMPLING)
+    check_contexts(episodes(4), settings.listeners, prompts, 10)
 
 
 def test_agent_2_reads_a_turn_more_before_it_speaks(prompts):
@@ -301,10 +303,10 @@ def test_agent_2_reads_a_turn_more_before_it_speaks(prompts):
     for context, fits in ((opening + 10, True), (opening + 9, False)):
         listeners = match(prompts, Scripted(), contexts=(4000, context)).listeners
         if fits:
-            check_contexts(episodes(1), listeners, prompts, SAMPLING)
+            check_contexts(episodes(1), listeners, prompts, 10)
         else:
             with pytest.raises(SyncR2Error, match=f"agent 2: .* has {opening} tokens"):
-                check_contexts(episodes(1), listeners, prompts, SAMPLING)
+                check_contexts(episodes(1), listeners, prompts, 10)
 
 
 def played(prompts, chosen, group_size, seed=0, pair=PAIR, max_turns=5):

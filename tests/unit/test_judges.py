@@ -88,7 +88,7 @@ OPENAI = {"name": "j", "engine": "openai", "model": "m", "base_url": "http://loc
     ("changes", "message"),
     [
         ({"temprature": 0}, "unknown key 'temprature'. Did you mean temperature"),
-        ({"engine": "gpt"}, "engine is 'gpt'; allowed: surface, openai, table"),
+        ({"engine": "gpt"}, "engine is 'gpt'; allowed: surface, openai, vllm, table"),
         ({"engine": None}, "engine has to be given"),
         ({"name": ""}, "name has to be given"),
         ({"model": None}, "model is missing"),

@@ -16,7 +16,7 @@ from judging import GOOD, Endpoint, Response, answer, dialogue, says, scenario_s
 
 from syncr2.errors import SyncR2Error
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard
-from syncr2.judges.openai import Backoff
+from syncr2.judges.asking import Backoff
 from syncr2.judges.replies import retry_after
 from syncr2.prompts import Prompts
 

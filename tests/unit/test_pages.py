@@ -370,7 +370,7 @@ def arguments(tmp_path: Path) -> dict[str, Any]:
     models = {
         name: {
             **{"name": name, "path": f"home/{name}", "revision": "main", "resolved_revision": "abc123"},
-            **{"dtype": "bfloat16", "chat_template_sha256": "f" * 64},
+            **{"dtype": "bfloat16", "chat_template_sha256": "f" * 64, "files_sha256": "e" * 64},
         }
         for name in FAMILY
     }
@@ -517,7 +517,9 @@ def test_parameters_show_each_key_with_its_value(arguments: dict[str, Any]) -> N
 
 def test_provenance_comes_from_the_records(arguments: dict[str, Any]) -> None:
     page = written(arguments)["provenance"]
-    assert page.row("red-1", "home/red-1")[2:] == ["main", "abc123", "bfloat16", "f" * 64, "as loaded"]
+    files, template = "e" * 64, "f" * 64
+    expected = ["main", "abc123", files, "bfloat16", template, "as loaded"]
+    assert page.row("red-1", "home/red-1")[2:] == expected
     assert page.row("dialogues", "1")[2] == "5"
     assert page.row("turns") == ["turns", "9"]
     # 5 files of 4 rows for each of 2 agents.

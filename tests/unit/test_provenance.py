@@ -169,4 +169,30 @@ class TestMadeBy:
 
     def test_of_the_machine_only_its_kind_is_kept(self):
         """Records are published with results; a machine's or a user's name has no place there."""
-        assert set(provenance.made_by("states", {})["host"]) == {"system", "machine"}
+        host = provenance.made_by("states", {})["host"]
+        assert set(host) == {"system", "machine", "processors", "accelerator"}
+
+    def test_within_a_job_records_tell_when_it_began(self, tmp_path):
+        (tmp_path / "read.tsv").write_text("a\n")
+        read = str(tmp_path / "read.tsv")
+        job = provenance.Job("draw_summary", {"notice": None}, (read,), "2026-01-02T03:04:05+00:00")
+        assert provenance.made_by("figures", {})["started"] is None
+        assert provenance.made_by_job("figures") is None
+        with provenance.within(job):
+            assert provenance.made_by("states", {})["started"] == job.started
+            found = provenance.made_by_job("figures")
+        assert found is not None
+        assert (found["rule"], found["settings"], list(found["inputs"])) == (job.rule, job.settings, [read])
+        assert provenance.made_by_job("figures") is None
+
+
+class TestSha256Of:
+    def test_folder_is_its_files_and_their_names(self, tmp_path):
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").write_text("{}")
+        assert provenance.sha256_of(tmp_path / "a") == provenance.sha256_of(tmp_path / "b")
+        (tmp_path / "b" / ".snakemake_timestamp").touch()
+        assert provenance.sha256_of(tmp_path / "a") == provenance.sha256_of(tmp_path / "b")
+        (tmp_path / "b" / "config.json").rename(tmp_path / "b" / "other.json")
+        assert provenance.sha256_of(tmp_path / "a") != provenance.sha256_of(tmp_path / "b")

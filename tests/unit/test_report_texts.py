@@ -18,6 +18,7 @@ from syncr2.config import REPOSITORY
 FOLDER = REPOSITORY / "workflow" / "report"
 NAMES = sorted(path.name for path in FOLDER.glob("*.rst"))
 HOSTILE = "A *b `c` __d__ |e| <script>alert(1)</script> \\ ``f"
+MORE = ("statistics", "judges", "paper")
 PARAMS = SimpleNamespace(lags={"interaction": 1, "lag3": 3}, episodes=36)
 
 
@@ -34,7 +35,7 @@ def html(name: str, config: dict[str, Any], pages: bool = True) -> str:
     """One text as Snakemake makes it: Jinja without escaping, then docutils, whose warnings are errors."""
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     controls = ("controls",) if "corrected" in config["synchrony"]["protocols"] else ()
-    names = ("results", *controls, "dialogues", "parameters", "provenance") if pages else ()
+    names = ("results", *controls, *MORE, "dialogues", "parameters", "provenance") if pages else ()
     files = [
         SimpleNamespace(
             target=f"{page}.html", path=Path(f"a b/{page}.html"), job=SimpleNamespace(params=PARAMS)
@@ -81,7 +82,7 @@ def test_the_notice_follows_the_title_and_is_gone_without_one() -> None:
 
 PUBLISHED = ["conditions.rst", "heatmap.rst", "lags.rst", "layers.rst", "groups.rst"]
 CORRECTED = ["protocols.rst", "contrasts.rst", "nulls.rst", "baselines.rst", "lag_profile.rst"]
-CORRECTED += ["groups_corrected.rst", "page_controls.rst"]
+CORRECTED += ["groups_corrected.rst", "page_controls.rst", "depths.rst"]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -128,12 +129,12 @@ def test_the_overview_leads_to_the_controls_if_and_only_if_there_are_any() -> No
     config = configuration("demo.yaml")
     shown = text(html("overview.rst", config))
     assert "How far to trust it" in shown
-    assert "2 How far to trust it what they are held against, 3 R² by layer every pair" in shown
+    assert "How far to trust it what they are held against, Statistics what pairs" in shown
     assert "4 folds grouped by environment, penalty (0.1, 10, 1000)" in shown
     config["synchrony"]["protocols"] = ["paper"]
     alone = text(html("overview.rst", config))
     assert "trust" not in alone
-    assert "2 R² by layer every pair" in alone
+    assert "R² by layer every pair" in alone
     assert "own past" not in alone
 
 
@@ -154,14 +155,18 @@ def test_links_of_the_overview_open_the_pages() -> None:
     assert [re.search(r"a%20b/(\w+)\.html", link).group(1) for link in links] == [  # type: ignore[union-attr]
         "results",
         "controls",
+        *MORE,
         "dialogues",
         "parameters",
         "provenance",
     ]
 
 
+STATISTICS = ["forest.rst", "page_statistics.rst", "page_judges.rst", "page_paper.rst"]
+
+
 @pytest.mark.parametrize(
-    "name", ["overview.rst", "performance.rst", "page_results.rst", "page_dialogues.rst"]
+    "name", ["overview.rst", "performance.rst", "page_results.rst", "page_dialogues.rst", *STATISTICS]
 )
 def test_the_stand_in_is_said_if_and_only_if_it_was_used(name: str) -> None:
     real = configuration("demo.yaml")

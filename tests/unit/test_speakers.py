@@ -9,10 +9,10 @@ from scipy.stats import chisquare
 from tiny_models import LONGER_TOKENS, VOCABULARY, alone, byte_tokenizer, growing_prompts, with_weights_of
 
 from syncr2.errors import SyncR2Error
-from syncr2.speakers import Sampling
+from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.drawing import draw_tokens
-from syncr2.speakers.lines import GrowingAnswer, LineEnds
-from syncr2.speakers.local import LocalSpeaker, closing_tokens
+from syncr2.speakers.lines import GrowingAnswer, LineEnds, closing_tokens
+from syncr2.speakers.local import LocalSpeaker
 
 PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=8)
 
@@ -146,7 +146,7 @@ def test_an_answer_ends_with_its_first_line_that_has_words(line_ends, text, take
     ids = tokens(text)
     answer = take_all(line_ends, ids)
     assert answer.finish_reason == "line"
-    assert byte_tokenizer().decode(answer.spoken) == taken
+    assert answer.answer().raw == taken
     assert len(answer.tokens) < len(ids) or text == taken
 
 
@@ -164,7 +164,7 @@ def test_closing_token(line_ends):
     end = byte_tokenizer().eos_token_id
     answer = take_all(line_ends, [*tokens("Hm"), end, *tokens("more\n")], frozenset([end]))
     assert answer.finish_reason == "eos"
-    assert answer.spoken == tokens("Hm")
+    assert answer.answer() == Answer("Hm", 3, "eos")
     assert answer.tokens == [*tokens("Hm"), end]
 
 
@@ -173,7 +173,7 @@ def test_closing_tokens_of_model_and_tokenizer():
     end = byte_tokenizer().eos_token_id
     for named, expected in ((None, {end}), (7, {7, end}), ([7, 8], {7, 8, end})):
         model.generation_config.eos_token_id = named
-        assert closing_tokens(model, byte_tokenizer()) == expected
+        assert closing_tokens(model.generation_config, byte_tokenizer()) == expected
 
 
 @pytest.fixture(scope="module")
@@ -276,11 +276,10 @@ def test_the_limit_cuts_an_answer_off(model):
 
 
 def test_special_tokens_are_not_text_and_nothing_is_cleaned_up(model):
-    talker = speaker(model)
-    grown = talker.open_answer()
+    grown = speaker(model).form.open([1])
     for token in [*tokens("it is n't , is it ?"), byte_tokenizer().eos_token_id]:
         grown.take(token)
-    assert talker.close_answer(grown) == ("it is n't , is it ?", 20, "eos")
+    assert grown.answer() == Answer("it is n't , is it ?", 20, "eos")
 
 
 def test_logits_that_are_no_numbers_are_an_error():

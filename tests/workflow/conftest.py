@@ -163,6 +163,8 @@ def tiny() -> dict[str, Any]:
         synchrony__null_draws=19,
         synchrony__profile_lags=[1, 2, 3],
         judges=[{"name": "surface", "engine": "surface"}],
+        labels=[],
+        probes=[],
         statistics__covariates=[],
         resources={"threads": 1, "runtime": 10, "warm_start": True},
         report__notice="A test.",

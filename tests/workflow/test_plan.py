@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import yaml
 from conftest import REPOSITORY, miniature, published, snakemake, with_changes
 from snakemake.utils import update_config
+
+from syncr2.revisions import REVISIONS
 
 SEVENTH = {
     "name": "extra-7b",
@@ -29,13 +33,14 @@ def planned(config, tmp_path, **changes):
 def test_the_published_experiment(tmp_path):
     run = planned(published(), tmp_path)
     assert run.count["fetch_scenarios"] == 1
+    assert run.count["fetch_model"] == 6
     assert run.count["play_dialogues"] == 36 * 3
     # Readings: engaged, passive, untrained. Conditions: interaction, passive, two lags, untrained, pseudo.
     assert run.count["replay_states"] == 36 * 3 * 3
     assert run.count["fit_layer_maps"] == 36 * 6
     assert run.count["judge_dialogues"] == 36 * 3
     assert run.count["build_miniature"] == 0
-    assert sum(run.count.values()) < 1000, "hundreds of jobs, not thousands"
+    assert sum(run.count.values()) < 1200, "about a thousand jobs, not thousands"
 
 
 def test_a_seventh_model_plans_thirteen_more_ordered_pairs(tmp_path):
@@ -70,8 +75,12 @@ AGGREGATES = {
     "draw_summary",
     "draw_groups",
     "draw_heatmaps",
+    "compare_with_paper",
     "draw_controls",
+    "draw_statistics",
     "write_pages",
+    "write_statistics_pages",
+    "record_provenance",
     "all",
 }
 
@@ -130,7 +139,7 @@ def test_adding_a_seed_plays_that_seed_only(tiny, finished):
         ),
         ({"synchrony__precision": "mixed"}, {"fit_layer_maps", *CONTROLS}),
         ({"synchrony__device": "cpu", "synchrony__memory_gb": 3}, set()),
-        ({"dialogue__batch_size": 2, "states__batch_tokens": 999}, set()),
+        ({"dialogue__batch_size": 2, "states__batch_tokens": 999, "states__self_check": 0}, set()),
         ({"report__notice": "Another."}, set()),
     ],
     ids=[
@@ -214,3 +223,33 @@ def test_changing_a_template_runs_its_readers(tiny, finished, tmp_path):
         template.write("{# another wording #}")
     counts, _ = again(tiny, finished, prompts=str(folder))
     assert set(counts) == {"judge_dialogues"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "rules"),
+    [
+        ("r2", {"fit_layer_maps"}),
+        ("judgements", {"judge_dialogues"}),
+        ("figures", set()),
+        ("states", {"replay_states", "fit_layer_maps", *CONTROLS}),
+    ],
+)
+def test_a_stage_whose_results_changed_runs_again_with_what_follows(
+    tiny, finished, monkeypatch, stage, rules
+):
+    monkeypatch.setitem(REVISIONS, stage, REVISIONS[stage] + 1)
+    counts, run = again(tiny, finished)
+    assert set(counts) == rules
+    assert run.count["draw_summary"] == 1
+
+
+def test_an_edited_comment_of_the_package_runs_nothing(tiny, finished):
+    module = REPOSITORY / "src/syncr2/ridge.py"
+    before = module.stat()
+    try:
+        os.utime(module)
+        counts, run = again(tiny, finished)
+    finally:
+        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not counts
+    assert not run.count

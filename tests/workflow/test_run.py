@@ -70,6 +70,17 @@ def test_passive_reading_has_the_same_rows_and_other_states(finished):
     assert not np.allclose(engaged[1], passive[1], atol=0.05)
 
 
+def test_every_file_of_states_has_checked_itself(finished):
+    import h5py
+
+    for path in (finished / "results/states").rglob("*.h5"):
+        with h5py.File(path) as file:
+            for agent in ("agent1", "agent2"):
+                found = file[agent].attrs
+                assert found["self_check_rows"] == min(8, len(file[agent]["rows"]))
+                assert 0 <= found["self_check_largest_relative_difference"] < found["self_check_tolerance"]
+
+
 def test_untrained_twins_read_the_same_prompts(finished):
     """One prompt at a time through a twin, against the file; and it is the same twin in every pair."""
     import torch

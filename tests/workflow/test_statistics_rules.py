@@ -10,10 +10,10 @@ from syncr2.files import read_table
 
 ALWAYS = (
     *("pairs", "correlations", "rank_correlations", "partial_correlations", "leave_one_out"),
-    *("mixed_models", "robustness"),
+    *("mixed_models", "robustness", "paper_comparison", "paper_collinearity"),
 )
 CORRECTED = (
-    *("dialogues", "within_pairs", "relationship", "relationship_trend"),
+    *("dialogues", "within_pairs", "relationship", "relationship_trend", "relationship_environments"),
     *("depth_profile", "depth_peak", "attenuation"),
 )
 
@@ -71,3 +71,43 @@ def test_a_pair_in_the_other_order_is_the_same_pair(tiny, finished):
     run = snakemake(config, finished, dry=True, targets=("results/statistics/correlations.tsv",))
     assert run.error is None, run.error
     assert not {"play_dialogues", "replay_states", "fit_layer_maps"} & set(run.count)
+
+
+def test_of_other_models_nothing_is_compared_with_the_paper(tables):
+    comparison = tables["paper_comparison"]
+    assert set(comparison["verdict"]) == {"not comparable"}
+    assert len(comparison[comparison["published"].notna()]) == 9 + 2 * 21
+    # Families of the run stand there by their own names.
+    ours = comparison[comparison["why"] == "not published"]
+    assert ours["family"].tolist() == ["warm", "cold", "all"]
+    # No covariates here, so only the published pairs have a row.
+    assert set(tables["paper_collinearity"]["pairs"]) == {"published"}
+
+
+def test_environments_of_relationships_average_to_their_means(tables):
+    single = tables["relationship_environments"]
+    again = single.groupby(["family", "relationship"])["sync_r2"].mean()
+    means = tables["relationship"].set_index(["family", "relationship"])["sync_r2"]
+    assert again.sort_index().to_numpy() == pytest.approx(means.sort_index().to_numpy())
+
+
+def test_pages_and_figures_of_the_statistics_are_there(finished):
+    figures = {path.stem for path in (finished / "results/figures/statistics").glob("*.svg")}
+    assert figures == {"forest", "relationships", "depths"}
+    pages = {
+        name: (finished / f"results/pages/{name}.html").read_text()
+        for name in ("statistics", "judges", "paper")
+    }
+    assert all("A test." in page and "rule-based stand-in" in page for page in pages.values())
+    assert "None of this run&#39;s models is a published one" in pages["paper"]
+    # What the page on provenance lists it must have read.
+    provenance = (finished / "results/pages/provenance.html").read_text()
+    assert "statistics/paper_comparison.tsv" in provenance
+
+
+def test_without_the_corrected_protocol_statistics_have_pages_all_the_same(tiny, finished):
+    config = with_changes(tiny, synchrony__protocols=["paper"], synchrony__group_by=[])
+    run = snakemake(config, finished, dry=True)
+    assert run.error is None, run.error
+    assert run.count["write_statistics_pages"] == run.count["draw_statistics"] == 1
+    assert run.count["locate_synchrony"] == run.count["relate_dialogues"] == 0

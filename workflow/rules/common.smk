@@ -6,18 +6,27 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from syncr2 import config as configuration
-from syncr2 import ids, warm
+from syncr2 import driver, ids, warm
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
 from syncr2.revisions import REVISIONS
+from syncr2.snapshots import files_of_folder
 
 try:
     experiment = configuration.load(config)
 except SyncR2Error as error:
     raise WorkflowError(str(error))
 
+if workflow.is_main_process and driver.clear_abandoned(Path(".snakemake")):
+    logger.warning(
+        "The last run in this folder was killed; its lock is removed, and what it finished is kept."
+    )
+
 RESULTS = experiment.results.as_posix()
 PAIRS = [pair.id for pair in experiment.ordered_pairs]
+# Those of which both models have hidden states; the others are played and judged, and that is all.
+STATE_PAIRS = [pair.id for pair in experiment.pairs_with_states]
+UNORDERED_STATE_PAIRS = tuple(experiment.unordered_with_states)
 SHARDS = range(experiment.n_shards)
 CONDITIONS = {
     condition.name: condition for condition in experiment.synchrony.conditions
@@ -41,9 +50,22 @@ SCENARIOS = f"{RESULTS}/scenarios.json"
 DIALOGUES = f"{RESULTS}/dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 STATES = f"{RESULTS}/states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.h5"
 R2 = f"{RESULTS}/r2/{{pair}}/{{condition}}.h5"
+MODEL_RECORD = f"{RESULTS}/models/{{model}}.json"
 JUDGEMENTS = (
     f"{RESULTS}/judgements/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 )
+
+MINIATURES = [name for name, model in experiment.models.items() if model.miniature]
+FOLDER_MODELS = [
+    name
+    for name, model in experiment.models.items()
+    if model.path and Path(model.path).is_dir()
+]
+HUB_MODELS = [
+    name
+    for name, model in experiment.models.items()
+    if model.path and name not in FOLDER_MODELS
+]
 
 
 wildcard_constraints:
@@ -79,22 +101,71 @@ def model_folder(name):
     return f"{RESULTS}/models/{name}"
 
 
-def miniatures_of(wildcards):
-    """Folders of the pair's miniatures, which must be built first; real models need none."""
+def one_of(names):
+    """A wildcard's pattern for these names alone; for none of them, what matches nothing."""
+    return "|".join(names).replace(".", r"\.") or "(?!)"
+
+
+def record_of(name):
+    """Where the workflow writes which files a model has."""
+    return MODEL_RECORD.format(model=name)
+
+
+def files_of_model(wildcards):
+    """Files of a model that lies in a folder."""
+    model = experiment.models[wildcards.model]
+    try:
+        names = files_of_folder(model.path, model.trust_remote_code)
+    except SyncR2Error as error:
+        raise WorkflowError(f"Model {model.name}: {error}")
+    return [f"{model.path}/{name}" for name in names]
+
+
+def models_of(wildcards):
+    """What must be there before the pair's models can be loaded: folders of miniatures, records of the others."""
     return [
-        model_folder(model.name) for model in pair_models(wildcards) if model.miniature
+        model_folder(model.name) if model.miniature else record_of(model.name)
+        for model in pair_models(wildcards)
+        if model.has_states
     ]
 
 
 def model_sources(wildcards):
     """How the pair's models are loaded: all that can change a result, and no more."""
     keys = ("name", "path", "revision", "dtype", "context", "chat_template")
+    keys += ("thinking", "trust_remote_code")
     sources = {}
     for model in pair_models(wildcards):
-        sources[model.name] = {key: getattr(model, key) for key in keys}
+        source = sources[model.name] = {key: getattr(model, key) for key in keys}
         if model.miniature:
-            sources[model.name]["path"] = model_folder(model.name)
+            source["path"] = model_folder(model.name)
+        elif model.path:
+            source["manifest"] = record_of(model.name)
     return sources
+
+
+def endpoint_identities(wildcards):
+    """What tells whose words come from a server: its name for the model, and where the weights are not known, its address."""
+    return {
+        model.name: configuration.only(
+            model.endpoint, *(("model",) if model.has_states else ("model", "base_url"))
+        )
+        for model in pair_models(wildcards)
+        if model.endpoint
+    }
+
+
+def served_with(wildcards):
+    """What servers that the dialogue job starts are told and can change what is said."""
+    if experiment.dialogue.engine != "vllm":
+        return None
+    return {
+        model.name: {
+            "quantization": model.quantization,
+            "arguments": [*experiment.vllm.arguments, *model.server_arguments],
+        }
+        for model in speaking_models(wildcards)
+    }
 
 
 def chat_templates(wildcards):
@@ -109,6 +180,14 @@ def chat_templates(wildcards):
 def template_sha256(name):
     """A prompt template's bytes decide whether its stage runs again."""
     return sha256_file(experiment.prompts / f"{name}.jinja")
+
+
+def label_template(labeller):
+    """Bytes of the template that a labeller's model reads; one without a model reads none."""
+    asks = (
+        experiment.labellers[labeller].base_url or experiment.labellers[labeller].model
+    )
+    return template_sha256("labels") if asks else None
 
 
 def all_shards(pattern, **fixed):
@@ -157,9 +236,14 @@ def engaged_conditions():
     ]
 
 
+def speaking_models(wildcards):
+    """Those of the pair's models that a dialogue job runs itself; the others are behind an endpoint."""
+    return [model for model in pair_models(wildcards) if model.endpoint is None]
+
+
 def gpus_together(wildcards):
     """GPUs for both models at once."""
-    return sum(model.gpus for model in pair_models(wildcards))
+    return sum(model.gpus for model in speaking_models(wildcards))
 
 
 def gpus_one_by_one(wildcards):
@@ -169,9 +253,8 @@ def gpus_one_by_one(wildcards):
 
 def memory_together(wildcards, attempt):
     """MB for both models, more at each retry."""
-    return attempt * int(
-        1000 * sum(model.memory_gb for model in pair_models(wildcards))
-    )
+    loaded = sum(model.memory_gb for model in speaking_models(wildcards))
+    return attempt * int(1000 * max(loaded, 2))
 
 
 def memory_one_by_one(wildcards, attempt):
@@ -189,3 +272,31 @@ def maps_memory(wildcards, attempt):
 def model_runtime(wildcards, attempt):
     """Minutes, doubled at each retry."""
     return experiment.resources.runtime * 2 ** (attempt - 1)
+
+
+def serves(judge):
+    """Whether a judging job starts a server for the judge's model."""
+    return experiment.judges[judge].engine == "vllm"
+
+
+def judge_gpus(wildcards):
+    """GPUs of a judge whose model the job serves."""
+    return experiment.judges[wildcards.judge].gpus if serves(wildcards.judge) else 0
+
+
+def judge_memory(wildcards, attempt):
+    """MB for the judge's model, or for asking somebody else's; more at each retry."""
+    served = experiment.judges[wildcards.judge].memory_gb
+    return attempt * int(1000 * (served if serves(wildcards.judge) else 2))
+
+
+def judge_runtime(wildcards, attempt):
+    """Minutes, more at each retry."""
+    if serves(wildcards.judge):
+        return model_runtime(wildcards, attempt)
+    return 120 * attempt
+
+
+def judge_server_arguments(wildcards):
+    """What every server is told, where the job starts one: it may change answers."""
+    return experiment.vllm.arguments if serves(wildcards.judge) else ()

@@ -109,10 +109,10 @@ rule fit_baselines:
 rule summarise_controls:
     """Gather protocols, contrasts, nulls, baselines and lag profiles of all pairs into tables."""
     input:
-        r2=expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
-        corrected=expand(CORRECTED, pair=PAIRS),
-        nulls=expand(NULLS, pair=PAIRS) if MADE_NULLS else [],
-        baselines=expand(BASELINES, pair=PAIRS) if MADE_BASELINES else [],
+        r2=expand(R2, pair=STATE_PAIRS, condition=list(CONDITIONS)),
+        corrected=expand(CORRECTED, pair=STATE_PAIRS),
+        nulls=expand(NULLS, pair=STATE_PAIRS) if MADE_NULLS else [],
+        baselines=expand(BASELINES, pair=STATE_PAIRS) if MADE_BASELINES else [],
     output:
         **{name: f"{CONTROLS}/{name}.tsv" for name in CONTROL_TABLES},
     log:
@@ -127,9 +127,11 @@ rule summarise_controls:
         runtime=30,
     params:
         revision=REVISIONS["controls"],
-        measured=expand("{pair}/{condition}", pair=PAIRS, condition=list(CONDITIONS)),
-        ordered=PAIRS,
-        pairs=experiment.pairs,
+        measured=expand(
+            "{pair}/{condition}", pair=STATE_PAIRS, condition=list(CONDITIONS)
+        ),
+        ordered=STATE_PAIRS,
+        pairs=UNORDERED_STATE_PAIRS,
         conditions=list(CONDITIONS),
         family=experiment.family,
         n_draws=experiment.synchrony.bootstrap_draws,

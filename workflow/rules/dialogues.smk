@@ -3,7 +3,7 @@ rule play_dialogues:
     """Let the two models of an ordered pair play one shard of the episodes, with one seed."""
     input:
         scenarios=SCENARIOS,
-        miniatures=miniatures_of,
+        models=models_of,
     output:
         DIALOGUES,
     log:
@@ -21,7 +21,12 @@ rule play_dialogues:
         revision=REVISIONS["dialogues"],
         models=model_sources,
         chat_templates=chat_templates,
-        settings=configuration.slice_of(experiment.dialogue, "device", "batch_size"),
+        endpoints=endpoint_identities,
+        served=served_with,
+        settings=configuration.slice_of(
+            experiment.dialogue,
+            *("device", "batch_size", "concurrency", "retries", "timeout"),
+        ),
         template=template_sha256("engaged"),
     script:
         "../scripts/play_dialogues.py"

@@ -25,13 +25,15 @@ rule judge_dialogues:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=judge_gpus,
+        mem_mb=judge_memory,
+        runtime=judge_runtime,
     params:
         revision=REVISIONS["judgements"],
         settings=lambda wildcards: configuration.slice_of(
             experiment.judges[wildcards.judge], *KNOBS
         ),
+        server_arguments=judge_server_arguments,
         template=template_sha256("judge"),
         shard_size=experiment.dialogue.shard_size,
     script:

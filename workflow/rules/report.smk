@@ -96,7 +96,7 @@ rule draw_controls:
 rule draw_heatmaps:
     """Draw R²(source layer, target layer) of every pair of models."""
     input:
-        expand(R2, pair=PAIRS, condition=ids.INTERACTION.name),
+        expand(R2, pair=STATE_PAIRS, condition=ids.INTERACTION.name),
     output:
         [path for pair in UNORDERED for path in heatmap_in_report(pair)],
     log:
@@ -111,11 +111,43 @@ rule draw_heatmaps:
         runtime=60,
     params:
         revision=REVISIONS["figures"],
-        ordered=PAIRS,
-        pairs=experiment.pairs,
+        ordered=STATE_PAIRS,
+        pairs=UNORDERED_STATE_PAIRS,
         notice=experiment.notice,
     script:
         "../scripts/draw_heatmaps.py"
+
+
+rule draw_statistics:
+    """Draw the correlation in every way that it was taken, SyncR² by relationship, and over the layers' depth."""
+    input:
+        **DRAWN_STATISTICS,
+    output:
+        **{
+            f"{name}_{kind}": path
+            for name, title in STATISTICS_FIGURES.items()
+            for kind, path in zip(
+                FIGURE_TYPES,
+                in_report(f"statistics/{name}", name, STATISTICS_CATEGORY, title),
+            )
+        },
+    log:
+        f"{RESULTS}/logs/draw_statistics.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_statistics.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        revision=REVISIONS["figures"],
+        names=list(STATISTICS_FIGURES),
+        tables=list(DRAWN_STATISTICS),
+        notice=experiment.notice,
+    script:
+        "../scripts/draw_statistics.py"
 
 
 rule write_pages:
@@ -135,12 +167,13 @@ rule write_pages:
         scenarios=SCENARIOS,
         prompts=expand(
             f"{experiment.prompts}/{{name}}.jinja",
-            name=["engaged", "bystander", "judge"],
+            name=["engaged", "bystander", "judge", "labels"],
         ),
         dialogues=ALL_DIALOGUES,
         judgements=ALL_JUDGEMENTS,
+        more_tables=[*STATISTICS_TABLES, *rules.compare_with_paper.output],
         # Their records lead to the states, which are no input: who deletes them to save the disk keeps the report.
-        r2=expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
+        r2=expand(R2, pair=STATE_PAIRS, condition=list(CONDITIONS)),
     output:
         **{name: page_in_report(name) for name in PAGES},
     log:
@@ -161,3 +194,35 @@ rule write_pages:
         controls=SHOWN_CONTROLS,
     script:
         "../scripts/write_pages.py"
+
+
+rule write_statistics_pages:
+    """Write the pages on statistics, on judges and outcomes, and against the paper."""
+    input:
+        **SHOWN_STATISTICS,
+        performance=rules.summarise_performance.output.performance,
+        agreement=rules.summarise_performance.output.agreement,
+        outcomes=rules.summarise_outcomes.output.dialogues,
+        outcome_pairs=rules.summarise_outcomes.output.pairs,
+        comparison=rules.compare_with_paper.output.comparison,
+        collinearity=rules.compare_with_paper.output.collinearity,
+        published=expand(f"{shown(published.FOLDER)}/{{name}}", name=published.FILES),
+    output:
+        **{name: page_in_report(name) for name in STATISTICS_PAGES},
+    log:
+        f"{RESULTS}/logs/write_statistics_pages.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_statistics_pages.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        revision=REVISIONS["pages"],
+        # The page against the paper says where the configuration departs from the study.
+        config_sha256=config_sha256(),
+        statistics=list(SHOWN_STATISTICS),
+    script:
+        "../scripts/write_statistics_pages.py"

@@ -12,6 +12,8 @@ CATEGORIES = {
         [
             "Results",
             *(["How far to trust it"] if MADE_CORRECTED else []),
+            "Statistics",
+            *(["Probes"] if PROBED else []),
             "R² by layer",
             "Dialogues",
             "Parameters and provenance",
@@ -22,11 +24,68 @@ CATEGORIES = {
 RESULTS_CATEGORY, LAYERS_CATEGORY = CATEGORIES["Results"], CATEGORIES["R² by layer"]
 CONTROLS_CATEGORY = CATEGORIES.get("How far to trust it")
 METHODS_CATEGORY = CATEGORIES["Parameters and provenance"]
+STATISTICS_CATEGORY = CATEGORIES["Statistics"]
 SUMMARY_FIGURES = {
     "conditions": "2 SyncR² by pair and condition",
     "lags": "3 Decay over lags",
     "performance": "4 SyncR² and social performance",
     "layers": "5 Depth of the source layer",
+}
+# What rests on chosen maps needs the corrected protocol.
+STATISTICS_FIGURES = {
+    "forest": "2 The correlation in every way",
+    **(
+        {"relationships": "3 Relationship", "depths": "4 Depth, with intervals"}
+        if MADE_CORRECTED
+        else {}
+    ),
+}
+DRAWN_STATISTICS = {
+    **{
+        name: rules.correlate.output[name]
+        for name in ["correlations", "rank_correlations", "leave_one_out", "robustness"]
+    },
+    **(
+        {
+            **{
+                name: rules.relate_dialogues.output[name]
+                for name in [
+                    *("relationship", "relationship_trend"),
+                    "relationship_environments",
+                ]
+            },
+            **{
+                name: rules.locate_synchrony.output[name]
+                for name in ["depth_profile", "depth_peak"]
+            },
+        }
+        if MADE_CORRECTED
+        else {}
+    ),
+}
+# Tables of statistics that pages show, by the names that stages know.
+SHOWN_STATISTICS = {
+    **{
+        name: rules.correlate.output[name]
+        for name in [
+            *("correlations", "rank_correlations", "partial", "leave_one_out"),
+            *("mixed_models", "robustness"),
+        ]
+    },
+    **(
+        {
+            **{
+                name: rules.relate_dialogues.output[name]
+                for name in ["within_pairs", "relationship", "relationship_trend"]
+            },
+            **{
+                name: rules.locate_synchrony.output[name]
+                for name in ["depth_peak", "attenuation"]
+            },
+        }
+        if MADE_CORRECTED
+        else {}
+    ),
 }
 # Name of the figure: its caption, its title.
 CONTROL_FIGURES = {
@@ -61,7 +120,14 @@ PAGES = {
     "parameters": (METHODS_CATEGORY, "Parameters"),
     "provenance": (METHODS_CATEGORY, "Provenance"),
 }
-UNORDERED = [ids.OrderedPair(*pair) for pair in experiment.pairs]
+STATISTICS_PAGES = {
+    "statistics": (STATISTICS_CATEGORY, "1 Statistics over pairs"),
+    "judges": (CATEGORIES["Dialogues"], "Judges and outcomes"),
+    "paper": (RESULTS_CATEGORY, "7 Against the paper"),
+}
+PROBES_CATEGORY = CATEGORIES.get("Probes")
+PROBE_PAGES = {"probes": (PROBES_CATEGORY, "1 What states tell about the partner")}
+UNORDERED = [ids.OrderedPair(*pair) for pair in UNORDERED_STATE_PAIRS]
 
 
 def figure_path(name, kind):
@@ -105,7 +171,7 @@ def heatmap_in_report(pair):
 
 def page_in_report(name):
     """A page, which shows itself inside the report."""
-    category, title = PAGES[name]
+    category, title = (PAGES | STATISTICS_PAGES | PROBE_PAGES)[name]
     return report(
         f"{RESULTS}/pages/{name}.html",
         caption=f"../report/page_{name}.rst",

@@ -35,6 +35,7 @@ rule correlate:
     params:
         revision=REVISIONS["statistics"],
         controls=OTHER_MEASURES,
+        pairs=UNORDERED_STATE_PAIRS,
         covariates=experiment.covariates,
         covariates_by_model={
             name: model.covariates for name, model in experiment.models.items()
@@ -76,13 +77,14 @@ rule score_dialogues:
 rule relate_dialogues:
     """Over dialogues: does higher synchrony go with performance within pairs, and with the relationship?"""
     input:
-        scores=expand(DIALOGUE_SCORES, pair=PAIRS),
+        scores=expand(DIALOGUE_SCORES, pair=STATE_PAIRS),
         dialogues=rules.describe_dialogues.output.dialogues,
     output:
         dialogues=f"{STATISTICS}/dialogues.tsv",
         within_pairs=f"{STATISTICS}/within_pairs.tsv",
         relationship=f"{STATISTICS}/relationship.tsv",
         relationship_trend=f"{STATISTICS}/relationship_trend.tsv",
+        relationship_environments=f"{STATISTICS}/relationship_environments.tsv",
     log:
         f"{RESULTS}/logs/relate_dialogues.log",
     benchmark:
@@ -95,7 +97,7 @@ rule relate_dialogues:
         runtime=60,
     params:
         revision=REVISIONS["statistics"],
-        pairs=experiment.pairs,
+        pairs=UNORDERED_STATE_PAIRS,
         family=experiment.family,
         resampling=asdict(experiment.resampling),
     script:
@@ -105,7 +107,7 @@ rule relate_dialogues:
 rule locate_synchrony:
     """SyncR² over layers with intervals over environments; the reliability of SyncR² and performance."""
     input:
-        corrected=expand(CORRECTED, pair=PAIRS),
+        corrected=expand(CORRECTED, pair=STATE_PAIRS),
         dialogues=rules.describe_dialogues.output.dialogues,
     output:
         depth_profile=f"{STATISTICS}/depth_profile.tsv",
@@ -123,8 +125,8 @@ rule locate_synchrony:
         runtime=30,
     params:
         revision=REVISIONS["statistics"],
-        ordered=PAIRS,
-        pairs=experiment.pairs,
+        ordered=STATE_PAIRS,
+        pairs=UNORDERED_STATE_PAIRS,
         family=experiment.family,
         n_draws=experiment.synchrony.bootstrap_draws,
     script:

@@ -37,7 +37,7 @@ rule fit_layer_maps:
 rule summarise_synchrony:
     """Gather SyncR² of every pair and condition, its directions, layers and groups, into tables."""
     input:
-        expand(R2, pair=PAIRS, condition=list(CONDITIONS)),
+        expand(R2, pair=STATE_PAIRS, condition=list(CONDITIONS)),
     output:
         pairs=f"{RESULTS}/synchrony.tsv",
         directed=f"{RESULTS}/synchrony_directed.tsv",
@@ -55,8 +55,10 @@ rule summarise_synchrony:
         runtime=30,
     params:
         revision=REVISIONS["synchrony"],
-        measured=expand("{pair}/{condition}", pair=PAIRS, condition=list(CONDITIONS)),
-        pairs=experiment.pairs,
+        measured=expand(
+            "{pair}/{condition}", pair=STATE_PAIRS, condition=list(CONDITIONS)
+        ),
+        pairs=UNORDERED_STATE_PAIRS,
         conditions=list(CONDITIONS),
         family=experiment.family,
     script:

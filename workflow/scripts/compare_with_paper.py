@@ -1,12 +1,14 @@
 """Published numbers beside this run's."""
 
+from pathlib import Path
+
 from syncr2 import jobs
 
 tables = ("synchrony", "dialogues", "pairs", "correlations", "partial", *snakemake.params.statistics)
 jobs.run(
     snakemake,
     "paper:compare",
-    published=snakemake.params.published,
+    published=str(Path(snakemake.input.published[0]).parent),
     tables={name: snakemake.input[name] for name in tables},
     controls={name: snakemake.input[name] for name in snakemake.params.controls},
     paths=snakemake.params.paths,

@@ -3,12 +3,12 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "statistics:correlate",
     synchrony=snakemake.input.synchrony,
     performance=snakemake.input.performance,
     controls={name: snakemake.input[name] for name in snakemake.params.controls},
+    pairs=snakemake.params.pairs,
     covariates=snakemake.params.covariates,
     covariates_by_model=snakemake.params.covariates_by_model,
     family=snakemake.params.family,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "quality:describe",
     dialogues=snakemake.input.dialogues,
     judgements=snakemake.input.judgements,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "figures:controls",
     tables=dict(snakemake.input.items()),
     columns=snakemake.params.columns,

@@ -4,8 +4,7 @@ from syncr2 import jobs
 
 columns = snakemake.params.columns
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "figures:groups",
     groups=snakemake.input[0],
     columns=columns,

@@ -4,8 +4,7 @@ from syncr2 import jobs
 
 pairs = ["--".join(pair) for pair in snakemake.params.pairs]
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "figures:heatmaps",
     r2=dict(zip(snakemake.params.ordered, snakemake.input, strict=True)),
     pairs=snakemake.params.pairs,

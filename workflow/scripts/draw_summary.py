@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "figures:summary",
     synchrony=snakemake.input.synchrony,
     layers=snakemake.input.layers,

@@ -5,8 +5,7 @@ from pathlib import Path
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "scenarios:fetch_public",
     url=snakemake.params.url,
     sha256=snakemake.params.sha256,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "controls:baselines",
     scenarios=snakemake.input.scenarios,
     states=snakemake.input.states,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "r2:layer_maps",
     scenarios=snakemake.input.scenarios,
     source=snakemake.input.source,

@@ -3,8 +3,7 @@
 from syncr2 import ids, jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "controls:nested_maps",
     scenarios=snakemake.input.scenarios,
     states={reading: paths for reading, paths in snakemake.input.items() if reading in ids.READINGS},

@@ -6,8 +6,7 @@ from syncr2.judges import KNOBS
 of_judge = next(each for each in snakemake.config["judges"] if each["name"] == snakemake.wildcards.judge)
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "judgements:judge",
     scenarios=snakemake.input.scenarios,
     dialogues=snakemake.input.dialogues,
@@ -19,4 +18,6 @@ jobs.run(
     knobs={key: of_judge[key] for key in KNOBS if key in of_judge},
     cache=f"{snakemake.config['results']}/judge_cache",
     prompts=snakemake.config["prompts"],
+    vllm=snakemake.config["vllm"],
+    log_folder=snakemake.log[0].removesuffix(".log"),
 )

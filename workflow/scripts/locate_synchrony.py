@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "statistics:locate",
     corrected=dict(zip(snakemake.params.ordered, snakemake.input.corrected, strict=True)),
     dialogues=snakemake.input.dialogues,

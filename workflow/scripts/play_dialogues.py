@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "dialogues:play_shard",
     scenarios=snakemake.input.scenarios,
     output=snakemake.output[0],
@@ -13,7 +12,6 @@ jobs.run(
     shard=int(snakemake.wildcards.shard),
     models=snakemake.params.models,
     settings=snakemake.params.settings,
-    prompts=snakemake.config["prompts"],
-    batch_size=snakemake.config["dialogue"]["batch_size"],
-    device=snakemake.config["dialogue"]["device"],
+    config=snakemake.config,
+    log_folder=snakemake.log[0].removesuffix(".log"),
 )

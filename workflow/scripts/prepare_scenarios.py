@@ -5,8 +5,7 @@ from pathlib import Path
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "scenarios:prepare",
     folder=Path(snakemake.input.files[0]).parent,
     origin=snakemake.params.source,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "statistics:relate_dialogues",
     scores=snakemake.input.scores,
     dialogues=snakemake.input.dialogues,

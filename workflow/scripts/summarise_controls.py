@@ -9,8 +9,7 @@ def by_pair(paths):
 
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "controls:summarise",
     pairs=snakemake.params.pairs,
     family=snakemake.params.family,

@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "outcomes:summarise",
     scenarios=snakemake.input.scenarios,
     dialogues=snakemake.input.dialogues,

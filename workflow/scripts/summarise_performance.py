@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "judgements:summarise",
     judgements=snakemake.input,
     family=snakemake.params.family,

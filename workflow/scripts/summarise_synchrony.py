@@ -3,8 +3,7 @@
 from syncr2 import jobs
 
 jobs.run(
-    snakemake.log[0],
-    snakemake.threads,
+    snakemake,
     "synchrony:summarise",
     r2=dict(zip(snakemake.params.measured, snakemake.input, strict=True)),
     pairs=snakemake.params.pairs,

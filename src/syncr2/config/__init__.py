@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from syncr2 import ids
-from syncr2.config import checks, names
+from syncr2.config import checks, labelling, names
 from syncr2.config.checks import BUNDLED_PROMPTS, BUNDLED_SCENARIOS
 from syncr2.config.experiment import (
     Dialogue,
+    Endpoint,
     Experiment,
     Model,
     Resampling,
@@ -29,7 +30,9 @@ from syncr2.config.experiment import (
 from syncr2.config.schema import REPOSITORY, SCHEMA, examine, schema
 from syncr2.errors import SyncR2Error
 from syncr2.judges.base import JudgeSettings
+from syncr2.labellers.base import LabellerSettings
 from syncr2.miniature_spec import MiniatureSpec
+from syncr2.serving import ServerSettings
 
 __all__ = [
     "BUNDLED_PROMPTS",
@@ -37,6 +40,7 @@ __all__ = [
     "REPOSITORY",
     "SCHEMA",
     "Dialogue",
+    "Endpoint",
     "Experiment",
     "Model",
     "Resampling",
@@ -65,7 +69,7 @@ def load(raw: Mapping[str, Any]) -> Experiment:
         With every problem found, one a line, each with its key, what was found and what is allowed.
     """
     candidate, problems = examine(raw)
-    problems += checks.check(candidate) + names.check(candidate)
+    problems += checks.check(candidate) + names.check(candidate) + labelling.check(candidate)
     if problems:
         order = {key: i for i, key in enumerate(schema()["properties"])}
         # By section; within one, the schema's findings come first.
@@ -84,7 +88,13 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
     for entry in raw["models"]:
         spec = MiniatureSpec.from_dict(entry["miniature"]) if entry["miniature"] else None
         paths = {key: _local(entry[key]) for key in ("path", "chat_template")}
-        models[entry["name"]] = Model(**{**entry, **paths, "miniature": spec})
+        endpoint = Endpoint(**entry["endpoint"]) if entry["endpoint"] else None
+        parts = {
+            "miniature": spec,
+            "endpoint": endpoint,
+            "server_arguments": tuple(entry["server_arguments"]),
+        }
+        models[entry["name"]] = Model(**{**entry, **paths, **parts})
     everyone = ids.unordered_pairs(list(models))
     pairs = everyone if raw["pairs"] == "all" else [_in_order(pair, list(models)) for pair in raw["pairs"]]
     scenarios = raw["scenarios"]
@@ -102,9 +112,16 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         seeds=tuple(raw["seeds"]),
         prompts=Path(raw["prompts"]).expanduser(),
         dialogue=Dialogue(**raw["dialogue"]),
+        vllm=ServerSettings(
+            tuple(raw["vllm"]["command"]),
+            tuple(raw["vllm"]["arguments"]),
+            float(raw["vllm"]["start_deadline"]),
+        ),
         states=States(**raw["states"]),
         synchrony=_synchrony(raw["synchrony"], len(raw["seeds"])),
         judges={entry["name"]: JudgeSettings.from_dict(entry) for entry in raw["judges"]},
+        labellers={entry["name"]: LabellerSettings.from_dict(entry) for entry in raw["labels"]},
+        probes=tuple(raw["probes"]),
         covariates=tuple(raw["statistics"]["covariates"]),
         max_failure_rate=raw["statistics"]["max_failure_rate"],
         resampling=Resampling(**{key: raw["statistics"][key] for key in ("draws", "relabellings", "seed")}),

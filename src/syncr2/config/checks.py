@@ -14,6 +14,7 @@ from syncr2.config.schema import REPOSITORY, Candidate, Problem
 from syncr2.errors import SyncR2Error
 from syncr2.prompts import TEMPLATES, Prompts
 from syncr2.records import Problems, load
+from syncr2.serving import OWN_OPTIONS
 from syncr2.sotopia import EPISODES, count_episodes
 from syncr2.sotopia import FILES as SCENARIO_FILES
 
@@ -23,7 +24,7 @@ BUNDLED_PROMPTS = REPOSITORY / "resources" / "prompts"
 
 def check(candidate: Candidate) -> list[Problem]:
     """Everything wrong that the schema could not see."""
-    checks = (_results, _scenarios, _prompts, _lags, _samples, _folds, _profile_lags)
+    checks = (_results, _scenarios, _prompts, _lags, _samples, _folds, _profile_lags, _server_arguments)
     return [problem for each in checks for problem in each(candidate)]
 
 
@@ -241,3 +242,23 @@ def _profile_lags(candidate: Candidate) -> Iterator[Problem]:
             f"agent 2, who speaks first at turn 1; allowed with dialogue.max_turns = {max_turns}: 1 to "
             f"{longest}.",
         )
+
+
+def _server_arguments(candidate: Candidate) -> Iterator[Problem]:
+    """What the workflow tells servers itself: where they listen, what they serve and under which name."""
+    places: list[tuple[str | int, ...]] = [("vllm", "arguments")]
+    for section in ("models", "judges"):
+        places += [(section, i, "server_arguments") for i, _ in candidate.sound_items(section)]
+    for place in places:
+        if not candidate.sound(place):
+            continue
+        found: Any = candidate.raw
+        for key in place:
+            found = found[key]
+        for option in (each.partition("=")[0].replace("_", "-") for each in found):
+            if option in OWN_OPTIONS:
+                yield Problem(
+                    place,
+                    f"{candidate.where(*place)}: found {option}, which the workflow sets itself, so that it "
+                    "finds the server and nobody beyond this machine does; allowed: any other of vLLM's.",
+                )

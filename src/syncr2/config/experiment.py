@@ -8,12 +8,27 @@ from typing import Any
 
 from syncr2 import ids
 from syncr2.judges.base import JudgeSettings
+from syncr2.labellers.base import READ_LABELS, LabellerSettings
 from syncr2.miniature_spec import MiniatureSpec
+from syncr2.serving import ServedModel, ServerSettings
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server that speaks for a model; `api_key_env` names the environment variable with its key."""
+
+    base_url: str
+    model: str
+    api_key_env: str | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """One language model as configured. `path` is None for a miniature, whose folder the workflow names."""
+    """One language model as configured.
+
+    `path` is None for a miniature, whose folder the workflow names, and for a model that is known by its
+    `endpoint` alone.
+    """
 
     name: str
     family: str
@@ -22,10 +37,21 @@ class Model:
     dtype: str
     context: int | None
     chat_template: str | None
+    thinking: bool | None
+    trust_remote_code: bool
+    endpoint: Endpoint | None
     gpus: int
     memory_gb: float
+    memory_share: float
+    quantization: str | None
+    server_arguments: tuple[str, ...]
     covariates: dict[str, float]
     miniature: MiniatureSpec | None
+
+    @property
+    def has_states(self) -> bool:
+        """Whether its weights are at hand, so that hidden states can be read."""
+        return bool(self.path) or self.miniature is not None
 
 
 @dataclass(frozen=True)
@@ -44,6 +70,7 @@ class Dialogue:
     """How the two agents speak; see the schema for each key."""
 
     engine: str
+    protocol: str
     device: str
     max_turns: int
     max_new_tokens: int
@@ -52,6 +79,9 @@ class Dialogue:
     top_k: int
     stale_after: int
     batch_size: int
+    concurrency: int
+    retries: int
+    timeout: float
     shard_size: int
 
 
@@ -62,6 +92,7 @@ class States:
     device: str
     precision: str
     batch_tokens: int
+    self_check: int
     bystander: str
 
 
@@ -120,9 +151,12 @@ class Experiment:
     seeds: tuple[int, ...]
     prompts: Path
     dialogue: Dialogue
+    vllm: ServerSettings
     states: States
     synchrony: Synchrony
     judges: dict[str, JudgeSettings]
+    labellers: dict[str, LabellerSettings]
+    probes: tuple[str, ...]
     covariates: tuple[str, ...]
     max_failure_rate: float
     resampling: Resampling
@@ -136,9 +170,36 @@ class Experiment:
         return [order for pair in self.pairs for order in ids.speaking_orders(*pair)]
 
     @property
+    def unordered_with_states(self) -> list[tuple[str, str]]:
+        """Those of `pairs` of which both models have states: SyncR² needs a source and a target."""
+        return [pair for pair in self.pairs if all(self.models[name].has_states for name in pair)]
+
+    @property
+    def pairs_with_states(self) -> list[ids.OrderedPair]:
+        """The same in both speaking orders."""
+        return [order for pair in self.unordered_with_states for order in ids.speaking_orders(*pair)]
+
+    @property
     def family(self) -> dict[str, str]:
         """Family by model name."""
         return {name: model.family for name, model in self.models.items()}
+
+    def probes_of(self, labeller: str) -> list[str]:
+        """Which of the labels to be probed one labeller gives; a table has to be read for it."""
+        settings = self.labellers[labeller]
+        given: tuple[str, ...] = READ_LABELS
+        if settings.engine == "table":
+            # It imports pandas, which no other part of planning needs.
+            from syncr2.labellers.table import names_in
+
+            given = tuple(names_in(settings.file or ""))
+        return [name for name in self.probes if name in given]
+
+    def served_model(self, name: str, path: str, revision: str | None, context: int | None) -> ServedModel:
+        """A model for `syncr2.servers.serve`; where it lies and what it takes is found out by the job."""
+        model = self.models[name]
+        knobs = (model.gpus, model.memory_share, model.quantization, model.server_arguments)
+        return ServedModel(name, path, revision, model.dtype, context, *knobs)
 
     @property
     def n_shards(self) -> int:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from syncr2 import ids
+from syncr2.addresses import is_address, without_secrets
 from syncr2.config.schema import Candidate, Problem
 from syncr2.config.words import Place, nearest
 from syncr2.errors import SyncR2Error
 from syncr2.judges.base import JudgeSettings
 from syncr2.miniature_spec import MiniatureSpec
 
+# Where a model may come from.
+_SOURCES = ("path", "miniature", "endpoint")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Columns that the table of pairs has anyway (results/statistics/pairs.tsv).
 _PAIR_COLUMNS = ("model_1", "model_2", "family", "sync_r2", "social_performance", "label")
@@ -25,7 +28,7 @@ _PAIR_COLUMNS = ("model_1", "model_2", "family", "sync_r2", "social_performance"
 
 def check(candidate: Candidate) -> list[Problem]:
     """Everything wrong with models, judges and pairs that the schema could not see."""
-    checks = (_models, _covariates, _pairs, _judges)
+    checks = (_models, _endpoints, _covariates, _pairs, _pairs_with_states, _judges)
     return [problem for each in checks for problem in each(candidate)]
 
 
@@ -54,7 +57,7 @@ def _models(candidate: Candidate) -> Iterator[Problem]:
 
 def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Problems of one model, each with its key. A key whose value the schema refused is not in `model`."""
-    path, miniature = model.get("path"), model.get("miniature")
+    path, miniature, endpoint = (model.get(key) for key in _SOURCES)
     if str(model.get("family")).lower() == ids.CROSS_FAMILY:
         found = model["family"]
         yield ".family", f"found `{found}`, which is kept for pairs of two families; allowed: another name."
@@ -62,8 +65,12 @@ def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", "found both `path` and `miniature`; allowed: one of them."
     elif path:
         yield from ((".path", text) for text in _path(path))
-    elif miniature is None and {"path", "miniature"} <= set(model):
-        yield "", "found neither `path` nor `miniature`; allowed: one of them (docs/configuration.md)."
+    elif miniature is None and endpoint is None and set(_SOURCES) <= set(model):
+        yield (
+            "",
+            "found none of `path`, `miniature` and `endpoint`; allowed: `path` or `miniature`, or `endpoint` "
+            "alone (docs/configuration.md).",
+        )
     if miniature is not None:
         try:
             MiniatureSpec.from_dict(_known(miniature, MiniatureSpec))
@@ -74,6 +81,28 @@ def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield ".revision", f"found `{revision}`, but only a Hugging Face id has revisions; leave it out."
     if template and not Path(template).expanduser().is_file():
         yield ".chat_template", f"found {template!r}, which is no file; allowed: a Jinja file, or null."
+    if endpoint is not None:
+        yield from _endpoint(endpoint, alone=not path and miniature is None, model=model)
+
+
+def _endpoint(
+    endpoint: Mapping[str, Any], alone: bool, model: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    if not is_address(endpoint["base_url"]):
+        yield (
+            ".endpoint.base_url",
+            f"found {without_secrets(endpoint['base_url'])!r}; allowed: an address such as "
+            "http://localhost:8000/v1, without user name, password or query (a key comes from the "
+            "environment variable that `api_key_env` names).",
+        )
+    # What is only a name on a server brings its own format, and nobody here loads it.
+    unset = {"chat_template": None, "thinking": None, "revision": None, "trust_remote_code": False}
+    for key, value in unset.items():
+        if alone and model.get(key, value) is not value:
+            yield (
+                f".{key}",
+                "found beside `endpoint` alone; it means something with `path` only. Leave it out.",
+            )
 
 
 def _path(path: str) -> Iterator[str]:
@@ -91,6 +120,25 @@ def _path(path: str) -> Iterator[str]:
             f"found {path!r}, which does not exist; allowed: a folder that does, or a Hugging Face id "
             f"`owner/name`.{nearest(local.name, beside)}"
         )
+
+
+def _endpoints(candidate: Candidate) -> Iterator[Problem]:
+    """With the engine `openai` every model is spoken for by a server that runs already."""
+    if not candidate.sound(("dialogue", "engine")) or candidate.raw["dialogue"]["engine"] != "openai":
+        return
+    for i, model in enumerate(_items(candidate, "models")):
+        if candidate.sound(("models", i, "endpoint")) and model["endpoint"] is None:
+            yield Problem(
+                ("models", i, "endpoint"),
+                f"{candidate.where('models', i)}.endpoint: found none, but dialogue.engine is `openai`, "
+                "which starts no server; allowed: the address of one that runs, or another engine.",
+            )
+
+
+def _speaks_only(candidate: Candidate, index: int, model: Mapping[str, Any]) -> bool:
+    """Whether a model is known by its endpoint alone, so that it has no states."""
+    sound = candidate.sound(*(("models", index, key) for key in _SOURCES))
+    return sound and bool(model.get("endpoint")) and not model.get("path") and model.get("miniature") is None
 
 
 def _covariates(candidate: Candidate) -> Iterator[Problem]:
@@ -145,6 +193,24 @@ def _pairs(candidate: Candidate) -> Iterator[Problem]:
             )
 
 
+def _pairs_with_states(candidate: Candidate) -> Iterator[Problem]:
+    """SyncR² needs at least one pair of models that both have states."""
+    if not candidate.sound(("pairs",), ("models",)):
+        return
+    models = _items(candidate, "models")
+    without = {model["name"] for i, model in enumerate(models) if _speaks_only(candidate, i, model)}
+    pairs = candidate.raw["pairs"]
+    if pairs == "all":
+        pairs = ids.unordered_pairs([model["name"] for model in models])
+    if without and all(without & set(pair) for pair in pairs):
+        yield Problem(
+            ("pairs",),
+            "pairs: found none of which both models have hidden states, and SyncR² needs them; allowed: at "
+            "least one pair of models with `path` or `miniature`. Known by their `endpoint` alone: "
+            f"{', '.join(sorted(without))}.",
+        )
+
+
 def _judges(candidate: Candidate) -> Iterator[Problem]:
     yield from _twice("judges", _named(candidate, "judges"))
     for i, judge in enumerate(_items(candidate, "judges")):
@@ -155,6 +221,8 @@ def _judges(candidate: Candidate) -> Iterator[Problem]:
             if missing:
                 found = "neither `model` nor `base_url`" if len(missing) == 2 else f"no `{missing[0]}`"
                 yield Problem(("judges", i), f"{at}: found {found}; the engine `openai` needs both.")
+        if right.get("engine") == "vllm" and "model" in right and not right["model"]:
+            yield Problem(("judges", i), f"{at}: found no `model`; the engine `vllm` needs one.")
         if right.get("engine") == "table" and "file" in right:
             file = right["file"]
             if not file:

@@ -1,8 +1,9 @@
 """Judges score each agent of a dialogue on the seven dimensions of Sotopia.
 
-Three engines: `surface` (rules over words; for demonstrations, of no scientific meaning), `openai` (a model
-behind any OpenAI-compatible endpoint) and `table` (scores made elsewhere). Whatever happens to a dialogue, it
-leaves exactly one record, with a status that says so.
+Five engines: `surface` (rules over words; for demonstrations, of no scientific meaning), `openai` (a model
+behind any OpenAI-compatible endpoint), `vllm` (the same, behind a server that the job starts), `table`
+(scores made elsewhere) and `oracle` (computed, for dialogues of the toy world). Whatever happens to a
+dialogue, it leaves exactly one record, with a status that says so.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from syncr2.errors import SyncR2Error
 from syncr2.judges.base import KNOBS, Case, DialogueKey, JudgeEngine, JudgeSettings, Line, Verdict
 from syncr2.judges.dimensions import DIMENSIONS, Dimension, check_scores, overall
 from syncr2.judges.orders import JUDGEMENT_FORMAT, case_of, presented_first, record_of, swapped
 
 if TYPE_CHECKING:
-    from syncr2.judges.openai import Backoff
+    from syncr2.judges.asking import Backoff
+    from syncr2.judges.served import Hosting
     from syncr2.prompts import Prompts
     from syncr2.scenarios import ScenarioSet
 
@@ -46,6 +49,7 @@ def judge_shard(
     settings: JudgeSettings,
     *,
     backoff: Backoff | None = None,
+    hosting: Hosting | None = None,
 ) -> list[dict[str, Any]]:
     """Judge the dialogues of one shard.
 
@@ -56,11 +60,13 @@ def judge_shard(
     dialogues : sequence of mapping
         Records of format syncr2/dialogue/1.
     prompts : Prompts
-        Prompt templates; only the openai engine uses them.
+        Prompt templates; only the engines that ask a model use them.
     settings : JudgeSettings
         The judge.
     backoff : Backoff, optional
-        Waiting times between requests of the openai engine.
+        Waiting times between requests of the openai and vllm engines.
+    hosting : Hosting, optional
+        How servers are started; the vllm engine needs it.
 
     Returns
     -------
@@ -80,7 +86,7 @@ def judge_shard(
     for dialogue in dialogues:
         case = case_of(episodes, dialogue)
         cases += [case if first == 1 else swapped(case) for first in orders]
-    engine = _engine(settings, prompts, backoff)
+    engine = _engine(settings, prompts, backoff, hosting)
     verdicts = engine.judge(cases)
     provenance = engine.provenance()
     records = []
@@ -97,7 +103,9 @@ def judge_shard(
     return records
 
 
-def _engine(settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None) -> JudgeEngine:
+def _engine(
+    settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None, hosting: Hosting | None
+) -> JudgeEngine:
     # Imported here, so that reading the config loads no engine.
     if settings.engine == "surface":
         from syncr2.judges.surface import SurfaceJudge
@@ -107,6 +115,16 @@ def _engine(settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None) 
         from syncr2.judges.table import TableJudge
 
         return TableJudge(settings)
+    if settings.engine == "oracle":
+        from syncr2.world.oracle import OracleJudge
+
+        return OracleJudge()
+    if settings.engine == "vllm":
+        from syncr2.judges.served import ServedJudge
+
+        if hosting is None:
+            raise SyncR2Error(f"{settings.who}: its engine starts a server, and nobody said how.")
+        return ServedJudge(settings, prompts, hosting, backoff)
     from syncr2.judges.openai import OpenAIJudge
 
     return OpenAIJudge(settings, prompts, backoff)

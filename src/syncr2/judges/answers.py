@@ -46,7 +46,7 @@ def answer_schema() -> dict[str, Any]:
     reasons. Every property is required and nothing else is allowed, as strict mode of the endpoints demands.
     """
     dimensions = {
-        dimension.name: _closed_object(
+        dimension.name: closed_object(
             {
                 "reasoning": {"type": "string"},
                 "score": {"type": "integer", "minimum": dimension.low, "maximum": dimension.high},
@@ -54,7 +54,7 @@ def answer_schema() -> dict[str, Any]:
         )
         for dimension in DIMENSIONS
     }
-    return _closed_object({agent: _closed_object(dimensions) for agent in AGENTS})
+    return closed_object({agent: closed_object(dimensions) for agent in AGENTS})
 
 
 def parse_answer(text: str) -> Answer:
@@ -71,12 +71,35 @@ def parse_answer(text: str) -> Answer:
         If it is not JSON (prose or a code fence around it included), holds a key twice, NaN or an infinity,
         is longer than any judgement, or does not match `answer_schema`.
     """
+    value = parse_json(text, answer_schema(), "Give one or two sentences of reasoning for each score.")
+    return Answer(
+        scores={agent: {d.name: int(value[agent][d.name]["score"]) for d in DIMENSIONS} for agent in AGENTS},
+        reasoning={
+            agent: {d.name: value[agent][d.name]["reasoning"] for d in DIMENSIONS} for agent in AGENTS
+        },
+    )
+
+
+def parse_json(text: str, schema: Mapping[str, Any], briefly: str) -> Any:
+    """Parse an answer strictly and check it against its schema.
+
+    Parameters
+    ----------
+    text : str
+    schema : mapping
+    briefly : str
+        What to do about an answer that is too long.
+
+    Raises
+    ------
+    MalformedAnswerError
+        As `parse_answer` does.
+    """
     from jsonschema import Draft202012Validator
 
     if len(text) > LONGEST_ANSWER:
         raise MalformedAnswerError(
-            f"The answer has {len(text)} characters; at most {LONGEST_ANSWER} are read. Give one or two "
-            "sentences of reasoning for each score."
+            f"The answer has {len(text)} characters; at most {LONGEST_ANSWER} are read. {briefly}"
         )
     try:
         # strict=False takes raw line ends inside strings, which some grammars of servers let through. It
@@ -90,24 +113,18 @@ def parse_answer(text: str) -> Answer:
         raise MalformedAnswerError(
             f"The answer is not one JSON object and nothing else: {_shortened(str(error))}"
         ) from None
-    errors = sorted(
-        Draft202012Validator(answer_schema()).iter_errors(value), key=lambda error: error.json_path
-    )
+    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: error.json_path)
     if errors:
         listed = "; ".join(
             f"{error.json_path}: {_shortened(error.message)}" for error in errors[:_MOST_ERRORS]
         )
         more = f"; and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
         raise MalformedAnswerError(f"The answer does not match the JSON schema: {listed}{more}")
-    return Answer(
-        scores={agent: {d.name: int(value[agent][d.name]["score"]) for d in DIMENSIONS} for agent in AGENTS},
-        reasoning={
-            agent: {d.name: value[agent][d.name]["reasoning"] for d in DIMENSIONS} for agent in AGENTS
-        },
-    )
+    return value
 
 
-def _closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an object with exactly these properties."""
     return {
         "type": "object",
         "properties": dict(properties),

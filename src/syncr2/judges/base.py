@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
+from syncr2.addresses import is_address, without_secrets
 from syncr2.errors import SyncR2Error
 
 if TYPE_CHECKING:
     from syncr2.views import JudgeView
 
 AGENTS: tuple[Literal["agent1"], Literal["agent2"]] = ("agent1", "agent2")
-ENGINES = ("surface", "openai", "table")
+ENGINES = ("surface", "openai", "vllm", "table", "oracle")
 # Settings that cannot change an answer, so neither a file of judgements nor a cached answer depends on them.
-KNOBS = ("api_key_env", "retries", "timeout", "concurrency", "cache")
+KNOBS = ("api_key_env", "retries", "timeout", "concurrency", "cache", "gpus", "memory_gb", "memory_share")
 
 Status = Literal["ok", "failed", "refused", "truncated"]
 
@@ -30,11 +30,14 @@ class JudgeSettings:
     ----------
     name : str
         Name of the judge in records, tables and file names.
-    engine : {"surface", "openai", "table"}
+    engine : {"surface", "openai", "vllm", "table", "oracle"}
         "surface" is a rule-based stand-in for demonstrations, without scientific meaning; "openai" asks any
-        OpenAI-compatible endpoint; "table" takes scores made elsewhere from a file.
+        OpenAI-compatible endpoint; "vllm" asks a server that the job starts; "table" takes scores made
+        elsewhere from a file; "oracle" computes the scores of dialogues of the toy world (`syncr2.world`)
+        from what was said.
     model, base_url : str or None
-        Model name and address of the endpoint, such as ``http://localhost:8000/v1``. Needed by "openai" only.
+        Model name and address of the endpoint, such as ``http://localhost:8000/v1``. Needed by "openai";
+        "vllm" needs the model alone, a Hugging Face id or folder.
     revision : str or None
         Which weights are served under the model's name, such as a commit. It is sent nowhere; with it,
         answers in the cache hold for every address, without it for this one.
@@ -56,7 +59,13 @@ class JudgeSettings:
         Requests under way at a time, for one job.
     cache : str or None
         Folder of valid answers. None: the workflow's own, below the results.
+    dtype, context, quantization, server_arguments, gpus, memory_gb, memory_share
+        How "vllm" serves the model, as in `syncr2.serving.ServedModel`; the job asks for `memory_gb`.
     """
+
+    # What it is and what it does, in messages.
+    KIND: ClassVar[str] = "Judge"
+    DONE: ClassVar[str] = "judged"
 
     name: str
     engine: str
@@ -72,9 +81,21 @@ class JudgeSettings:
     timeout: float = 300.0
     concurrency: int = 8
     cache: str | None = None
+    dtype: str = "auto"
+    context: int | None = None
+    quantization: str | None = None
+    server_arguments: tuple[str, ...] = ()
+    gpus: int = 1
+    memory_gb: float = 20.0
+    memory_share: float = 0.9
+
+    @property
+    def who(self) -> str:
+        """The judge in a message."""
+        return f"{self.KIND} {self.name}"
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> JudgeSettings:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from the config's mapping.
 
         Raises
@@ -84,7 +105,7 @@ class JudgeSettings:
             key.
         """
         known = [field.name for field in fields(cls)]
-        label = f"Judge {values.get('name', '(without a name)')}"
+        label = f"{cls.KIND} {values.get('name', '(without a name)')}"
         for key in values:
             if key not in known:
                 near = get_close_matches(str(key), known, n=1)
@@ -93,14 +114,17 @@ class JudgeSettings:
         for key in ("name", "engine"):
             if not isinstance(values.get(key), str) or not values[key]:
                 raise SyncR2Error(f"{label}: {key} has to be given, as a word.")
-        settings = cls(**values)
+        # As a tuple, whatever a file or a rule's params made of it: the settings are compared.
+        settings = cls(**{**values, "server_arguments": tuple(values.get("server_arguments", ()))})
         settings._check(label)
         return settings
 
     def _check(self, label: str) -> None:
         if self.engine not in ENGINES:
             raise SyncR2Error(f"{label}: engine is {self.engine!r}; allowed: {', '.join(ENGINES)}.")
-        needed = {"openai": ("model", "base_url"), "table": ("file",)}.get(self.engine, ())
+        needed = {"openai": ("model", "base_url"), "vllm": ("model",), "table": ("file",)}.get(
+            self.engine, ()
+        )
         for key in ("model", "base_url", "revision", "file", "api_key_env", "cache"):
             value = getattr(self, key)
             if value is not None and (not isinstance(value, str) or not value):
@@ -115,9 +139,9 @@ class JudgeSettings:
                 f"{label}: api_key_env has to be the name of an environment variable, such as JUDGE_API_KEY, "
                 "not the key itself."
             )
-        if self.base_url is not None and not _is_address(self.base_url):
+        if self.base_url is not None and not is_address(self.base_url):
             raise SyncR2Error(
-                f"{label}: base_url is {_without_secrets(self.base_url)!r}; an address such as "
+                f"{label}: base_url is {without_secrets(self.base_url)!r}; an address such as "
                 "http://localhost:8000/v1 is needed, without user name, password or query: the config and "
                 "the records are no place for keys (see api_key_env)."
             )
@@ -134,23 +158,6 @@ class JudgeSettings:
             number = isinstance(value, (int, float) if may_be_float else int) and not isinstance(value, bool)
             if not number or value is None or not math.isfinite(value) or value < low:
                 raise SyncR2Error(f"{label}: {key} is {value!r}; {allowed} is needed.")
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        plain = not parts.query and "@" not in parts.netloc
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and plain
-    except ValueError:
-        return False
-
-
-def _without_secrets(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(not an address)"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 @dataclass(frozen=True)

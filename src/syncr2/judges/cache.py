@@ -15,7 +15,6 @@ from typing import Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, sha256_text, write_json
-from syncr2.judges.answers import SCHEMA_VERSION
 from syncr2.judges.base import JudgeSettings
 
 CACHE_FORMAT = "syncr2/judge-cache/1"
@@ -32,22 +31,32 @@ class CachedAnswer:
     attempts: int
 
 
-def cache_key(settings: JudgeSettings, request: Mapping[str, Any]) -> str:
+def cache_key(settings: JudgeSettings, request: Mapping[str, Any], version: str) -> str:
     """SHA-256 of all that can change the answer to a request.
 
     The request in full (model, messages, sampling, schema), the version of what is asked for, and whose
-    weights answer: the revision where the config gives one, or else the address. Retries, time limits,
-    concurrency and keys are not in it.
+    weights answer: the revision where the config gives one, or else the address; of a model that the job
+    serves, how it is served. Retries, time limits, concurrency and keys are not in it.
 
     Parameters
     ----------
     settings : JudgeSettings
     request : mapping
         Body of the first request about a case; the complaints of later ones follow from the answers.
+    version : str
+        Of the answer's schema.
     """
-    served = {"revision": settings.revision} if settings.revision else {"endpoint": settings.base_url}
-    key = {"schema": SCHEMA_VERSION, **served, "request": dict(request)}
+    key = {"schema": version, **_weights(settings), "request": dict(request)}
     return sha256_text(json.dumps(key, sort_keys=True, ensure_ascii=True, allow_nan=False))
+
+
+def _weights(settings: JudgeSettings) -> dict[str, Any]:
+    """Whose weights answer. The model's name is in the request."""
+    if settings.engine == "vllm":
+        # The address is another one in every job.
+        own = ("revision", "dtype", "context", "quantization", "server_arguments")
+        return {"vllm": {key: getattr(settings, key) for key in own}}
+    return {"revision": settings.revision} if settings.revision else {"endpoint": settings.base_url}
 
 
 class AnswerCache:
@@ -73,8 +82,8 @@ class AnswerCache:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SyncR2Error(
-                f"The judge's cache {self._folder} cannot be made ({error.strerror}). Name another folder in "
-                "the judge's `cache`, or make room there."
+                f"The cache of answers {self._folder} cannot be made ({error.strerror}). Name another folder "
+                "in the judge's or labeller's `cache`, or make room there."
             ) from None
 
     def get(self, key: str) -> CachedAnswer | None:

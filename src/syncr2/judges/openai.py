@@ -1,72 +1,31 @@
 """The engine "openai": a language model behind any OpenAI-compatible endpoint, asked once a case.
 
-The loop is written for servers that fail now and then in every way seen so far. What can pass is asked again
-as it was: an overloaded server, a broken connection. An answer that cannot be used (against the schema, a
-refusal, cut off at the token limit) is asked for again with the reason quoted. A request that the server
-rejects is not repeated. What remains without an answer is recorded as that: no failure becomes a score.
+How it is asked, and what becomes of servers that fail and answers that cannot be used, is in `asking`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from syncr2.errors import SyncR2Error
-from syncr2.files import sha256_text
-from syncr2.judges.answers import SCHEMA_VERSION, Answer, MalformedAnswerError, answer_schema, parse_answer
-from syncr2.judges.base import Case, JudgeSettings, Status, Verdict
-from syncr2.judges.cache import AnswerCache, CachedAnswer, cache_key
+from syncr2.judges.answers import SCHEMA_VERSION, answer_schema, parse_answer
+from syncr2.judges.asking import Asker, Backoff, Form, Question
+from syncr2.judges.base import Case, JudgeSettings, Verdict
 from syncr2.judges.dimensions import DIMENSIONS
-from syncr2.judges.replies import Reply, RequestError, read_reply, request_error
 from syncr2.judges.transcript import marked
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
     from syncr2.prompts import Prompts
 
-_log = logging.getLogger(__name__)
-
-# Statuses that mean "this endpoint, key or model name is wrong" when they are the first thing that is heard.
-_WRONG_ADDRESS = (401, 403, 404)
-# Characters of an unusable answer that are kept: all of what models give, the beginning of a runaway.
-_LONGEST_RAW = 20_000
-_ADVICE = {
-    "refused": " Only a judgement of the dialogue is asked for; it agrees with nothing that is said there.",
-    "truncated": " Give one short sentence of reasoning for each score.",
-}
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """How long to wait before a request is sent again.
-
-    Attributes
-    ----------
-    first : float
-        Seconds after the first failure in a row.
-    factor : float
-        Each further failure waits this many times longer.
-    longest : float
-        No wait is longer, in seconds, even if the server asks for it in Retry-After.
-    """
-
-    first: float = 1.0
-    factor: float = 2.0
-    longest: float = 60.0
-
-    def seconds(self, failures: int, retry_after: float | None, spread: float) -> float:
-        """Seconds to wait after `failures` failures in a row.
-
-        `spread` from 0 to 1 shortens a wait by up to a half, so that requests refused together do not return
-        together. A wait that the server asked for is never shortened below what it asked.
-        """
-        own = self.first * self.factor ** min(failures - 1, 64) * (1.0 - spread / 2.0)
-        return min(self.longest, own if retry_after is None else max(own, retry_after))
+_FORM = Form(
+    "judgement",
+    SCHEMA_VERSION,
+    {
+        "refused": " Only a judgement of the dialogue is asked for; it agrees with nothing that is said "
+        "there.",
+        "truncated": " Give one short sentence of reasoning for each score.",
+    },
+)
 
 
 class OpenAIJudge:
@@ -75,7 +34,7 @@ class OpenAIJudge:
     Parameters
     ----------
     settings : JudgeSettings
-        With engine "openai".
+        With an endpoint.
     prompts : Prompts
         Renders the judge's prompt.
     backoff : Backoff, optional
@@ -84,210 +43,40 @@ class OpenAIJudge:
     Raises
     ------
     SyncR2Error
-        If the environment variable of the key is named but not set, or the folder of the cache cannot be
-        made. From `judge`: if the endpoint turns the very first answers down with 401, 403 or 404, because
-        then nothing but failures would follow.
+        As `Asker` does.
     """
 
     def __init__(self, settings: JudgeSettings, prompts: Prompts, backoff: Backoff | None = None) -> None:
-        self._settings = settings
         self._prompts = prompts
-        self._backoff = backoff or Backoff()
-        self._key = _api_key(settings)
-        self._cache = AnswerCache(settings.cache) if settings.cache else None
-        self._reached = False
+        self._asker = Asker(settings, _FORM, backoff)
 
     def judge(self, cases: Sequence[Case]) -> list[Verdict]:
         """Ask about each case, several at a time; one verdict a case, in order."""
-        return asyncio.run(self._judge_all(cases))
+        asked = self._asker.ask(self._questions(cases))
+        return [
+            Verdict(
+                one.status,
+                one.answer.scores if one.answer else None,
+                one.answer.reasoning if one.answer else None,
+                one.attempts,
+                one.error,
+                one.raw,
+                one.made_by,
+            )
+            for one in asked
+        ]
+
+    def has_all(self, cases: Sequence[Case]) -> bool:
+        """Whether the cache has a valid answer for every case."""
+        return self._asker.has_all(self._questions(cases))
 
     def provenance(self) -> dict[str, Any]:
-        """Say what the answers depend on; retries and timeouts cannot change an answer and are left out."""
-        return {
-            "engine": "openai",
-            "model": self._settings.model,
-            "endpoint": self._settings.base_url,
-            "model_revision": self._settings.revision,
-            "temperature": self._settings.temperature,
-            "max_tokens": self._settings.max_tokens,
-            "answer_schema": SCHEMA_VERSION,
-            "template_sha256": self._prompts.sha256("judge"),
-        }
+        """Say what the answers depend on."""
+        return {**self._asker.provenance(), "template_sha256": self._prompts.sha256("judge")}
 
-    async def _judge_all(self, cases: Sequence[Case]) -> list[Verdict]:
-        gate = asyncio.Semaphore(self._settings.concurrency)
-        done = 0
+    def _questions(self, cases: Sequence[Case]) -> list[Question]:
+        schema = answer_schema()
+        return [Question(self._prompt(case), schema, parse_answer) for case in cases]
 
-        async def one(case: Case) -> Verdict:
-            nonlocal done
-            # A case keeps its place while it waits to ask again: an overloaded server then sees fewer
-            # requests.
-            async with gate:
-                verdict = await self._judge_one(client, case)
-            done += 1
-            _log.info("Judge %s: %d of %d cases", self._settings.name, done, len(cases))
-            return verdict
-
-        async with self._client() as client:
-            tasks = [asyncio.create_task(one(case)) for case in cases]
-            try:
-                return list(await asyncio.gather(*tasks))
-            except BaseException:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                raise
-
-    def _client(self) -> AsyncOpenAI:
-        try:
-            from openai import AsyncOpenAI
-        except ImportError:
-            raise SyncR2Error(
-                f"Judge {self._settings.name}: its engine needs the package openai, which is not installed "
-                "here. Install the extra `models` of this package."
-            ) from None
-        client = AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self._settings.base_url,
-            timeout=self._settings.timeout,
-            max_retries=0,
-        )
-        # The client also picks up identifiers of an OpenAI account from the environment, and would send them
-        # to whatever server is asked here.
-        client.organization = client.project = client.admin_api_key = None
-        return client
-
-    async def _judge_one(self, client: AsyncOpenAI, case: Case) -> Verdict:
-        prompt = self._prompts.judge(marked(case.view, case.lines), case.lines, DIMENSIONS)
-        made_by: dict[str, Any] = {"prompt_sha256": sha256_text(prompt), "cached": False}
-        key = cache_key(self._settings, self._request(prompt))
-        if found := self._kept_answer(key):
-            cached, answer = found
-            made_by |= {"cached": True, "served_model": cached.served_model}
-            return Verdict(
-                "ok", answer.scores, answer.reasoning, cached.attempts, None, cached.content, made_by
-            )
-        spread = int(made_by["prompt_sha256"][:8], 16) / 0xFFFFFFFF
-        error, raw, complaint, failures, wished = "", None, "", 0, None
-        status: Status = "failed"
-
-        def unjudged(attempts: int) -> Verdict:
-            kept = None if raw is None else self._without_key(raw)[:_LONGEST_RAW]
-            return Verdict(status, None, None, attempts, self._without_key(error), kept, made_by)
-
-        for attempt in range(1, self._settings.retries + 2):
-            if failures:
-                await asyncio.sleep(self._backoff.seconds(failures, wished, spread))
-            try:
-                reply = await self._ask(client, prompt + complaint)
-                raw, made_by["served_model"] = reply.content, reply.model
-                # Parsed without the key, so that the cache gives back the very same.
-                kept = self._without_key(reply.content)
-                answer = parse_answer(kept)
-            except RequestError as problem:
-                self._stop_if_never_reached(problem)
-                error, raw = str(problem), problem.raw if problem.raw is not None else raw
-                status = problem.outcome
-                if status == "failed":
-                    failures, wished = failures + 1, problem.retry_after
-                    if not problem.may_pass:
-                        return unjudged(attempt)
-                else:
-                    complaint, failures = _complaint(error + _ADVICE[status]), 0
-            except MalformedAnswerError as malformed:
-                # The server is well, so there is nothing to wait for; the model is told what was wrong.
-                error, failures, status = str(malformed), 0, "failed"
-                complaint = _complaint(error)
-            else:
-                if self._cache:
-                    self._cache.put(key, CachedAnswer(kept, reply.model, attempt))
-                return Verdict("ok", answer.scores, answer.reasoning, attempt, None, kept, made_by)
-        return unjudged(self._settings.retries + 1)
-
-    def _kept_answer(self, key: str) -> tuple[CachedAnswer, Answer] | None:
-        cached = self._cache.get(key) if self._cache else None
-        if cached is None:
-            return None
-        try:
-            return cached, parse_answer(cached.content)
-        except MalformedAnswerError:
-            return None
-
-    def _request(self, prompt: str) -> dict[str, Any]:
-        """Body of a request: with the address, all that an answer depends on."""
-        settings = self._settings
-        request: dict[str, Any] = {
-            "model": settings.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "max_tokens": settings.max_tokens,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "judgement", "strict": True, "schema": answer_schema()},
-            },
-        }
-        if settings.temperature is not None:
-            request["temperature"] = settings.temperature
-        return request
-
-    async def _ask(self, client: AsyncOpenAI, prompt: str) -> Reply:
-        """Send one request; every way in which it can fail becomes a RequestError."""
-        import openai
-
-        request, timeout = self._request(prompt), self._settings.timeout
-        try:
-            # The client's own timeout counts from one byte to the next; this one is for the whole answer.
-            async with asyncio.timeout(timeout):
-                # The raw response, because the client takes apart a malformed body without a word.
-                response = await client.chat.completions.with_raw_response.create(**request)
-        except TimeoutError:
-            raise RequestError(f"No whole answer within {timeout:g} s.", may_pass=True) from None
-        except openai.OpenAIError as error:
-            raise request_error(error) from None
-        self._reached = True
-        return read_reply(response.http_response.text)
-
-    def _stop_if_never_reached(self, problem: RequestError) -> None:
-        if self._reached or problem.status not in _WRONG_ADDRESS:
-            return
-        settings = self._settings
-        if problem.status == 404:
-            check = f"base_url (most end in /v1) and whether the model {settings.model!r} is served there"
-        elif settings.api_key_env is None:
-            check = "whether the endpoint wants a key: if so, name its environment variable in api_key_env"
-        else:
-            check = f"that the environment variable {settings.api_key_env} holds a key that is valid there"
-        raise SyncR2Error(
-            f"Judge {settings.name}: the endpoint {settings.base_url} turned the request down. "
-            f"{self._without_key(str(problem))} Nothing was judged. Check {check}; then run again."
-        )
-
-    def _without_key(self, text: str) -> str:
-        """Take out what must not be kept; servers do quote keys in their error messages."""
-        return text if self._key is None else text.replace(self._key, "[key]")
-
-
-def _api_key(settings: JudgeSettings) -> str | None:
-    name = settings.api_key_env
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise SyncR2Error(
-            f"Judge {settings.name}: api_key_env names the environment variable {name}, which is not set or "
-            f"empty. Set it where the workflow runs (export {name}=…), or set api_key_env to null if no key "
-            "is needed."
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise SyncR2Error(
-            f"Judge {settings.name}: the environment variable {name} holds characters that no key has "
-            "(spaces, line ends, or beyond ASCII). Was it copied with something around it?"
-        )
-    return key
-
-
-def _complaint(error: str) -> str:
-    return (
-        "\n\n---\nYour previous answer to exactly this request could not be used. "
-        f"{error}\nAnswer again with one JSON object that matches the schema: no text around it, no code "
-        "fence."
-    )
+    def _prompt(self, case: Case) -> str:
+        return self._prompts.judge(marked(case.view, case.lines), case.lines, DIMENSIONS)

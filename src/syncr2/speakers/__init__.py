@@ -1,9 +1,19 @@
-"""Ways to produce utterances: a speaker turns prompts into raw answers. `syncr2.dialogue` has the turns."""
+"""Ways to produce utterances: a speaker turns prompts into raw answers. `syncr2.playing` asks them."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
+
+# Token ids, or the text itself for a model whose tokenizer nobody here has.
+Prompt = Sequence[int] | str
+
+
+def token_ids(prompt: Prompt) -> Sequence[int]:
+    """A prompt for a model whose tokenizer is known."""
+    if isinstance(prompt, str):
+        raise TypeError("a prompt of token ids is needed, found text")
+    return prompt
 
 
 class Answer(NamedTuple):
@@ -12,17 +22,23 @@ class Answer(NamedTuple):
     Attributes
     ----------
     raw : str
-        Decoded text, special tokens left out, nothing else changed.
-    n_new_tokens : int
-        Tokens generated, the closing one included.
+        Decoded text, special tokens and the thought left out, nothing else changed.
+    n_new_tokens : int or None
+        Tokens generated, those of the thought and the closing one included; None where a server does not say.
     finish_reason : str
-        `line` (a line came to its end), `eos` (the model closed its answer) or `length` (the token limit cut
-        it off).
+        `line` (a line came to its end), `eos` (the model closed its answer), `length` (the token limit cut
+        it off), or `context` (a server found the prompt too long: there is no answer).
+    thought : str or None
+        What a reasoning model thought before it spoke.
+    n_prompt_tokens : int or None
+        Tokens of a prompt sent as text, as its server counted them.
     """
 
     raw: str
-    n_new_tokens: int
+    n_new_tokens: int | None
     finish_reason: str
+    thought: str | None = None
+    n_prompt_tokens: int | None = None
 
 
 class Sampling(NamedTuple):
@@ -53,9 +69,9 @@ class Side(Protocol):
     """
 
     def answer(
-        self, dialogues: Sequence[Hashable], prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+        self, dialogues: Sequence[Hashable], prompts: Sequence[Prompt], seeds: Sequence[int]
     ) -> list[Answer]:
-        """Answer the next prompt (token ids) of each dialogue, with the randomness of its own seed alone."""
+        """Answer the next prompt of each dialogue, with the randomness of its own seed alone."""
         ...
 
 
@@ -64,4 +80,17 @@ class Speaker(Protocol):
 
     def join(self) -> Side:
         """Take one agent's side in a new group of dialogues; a speaker may take several at once."""
+        ...
+
+
+@runtime_checkable
+class FreeSpeaker(Speaker, Protocol):
+    """A speaker that can be asked at any time, by many dialogues at once."""
+
+    async def reply(self, prompt: Prompt, seed: int) -> Answer:
+        """Answer one prompt with the randomness of its seed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections that belong to the running event loop; the next `reply` opens new ones."""
         ...

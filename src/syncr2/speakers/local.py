@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from syncr2.attention import share_heads
 from syncr2.errors import SyncR2Error
 from syncr2.growing import Reader, warn_if_slow
-from syncr2.speakers import Answer, Sampling
+from syncr2.speakers import Answer, Prompt, Sampling, token_ids
 from syncr2.speakers.drawing import draw_tokens
-from syncr2.speakers.lines import GrowingAnswer, LineEnds
+from syncr2.speakers.lines import AnswerForm, closing_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -35,33 +35,27 @@ class LocalSpeaker:
         Its tokenizer, to turn answers into text.
     sampling : Sampling
         Temperature, nucleus, top k and token limit.
+    whole : bool, optional
+        Go on behind the first line, as the published study did.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        sampling: Sampling,
+        whole: bool = False,
     ) -> None:
         share_heads(model)
         warn_if_slow(model)
         self.model = model
         self.sampling = sampling
-        self._tokenizer = tokenizer
-        self._line_ends = LineEnds(tokenizer, model.config.get_text_config().vocab_size)
-        self._closing = closing_tokens(model, tokenizer)
+        closing = closing_tokens(model.generation_config, tokenizer)
+        self.form = AnswerForm(tokenizer, model.config.get_text_config().vocab_size, closing, whole)
 
     def join(self) -> LocalSide:
         """Take one agent's side; see `Speaker`."""
         return LocalSide(self)
-
-    def open_answer(self) -> GrowingAnswer:
-        """An answer without tokens."""
-        return GrowingAnswer(self._line_ends, self._closing)
-
-    def close_answer(self, grown: GrowingAnswer) -> Answer:
-        """An answer with its text."""
-        text = self._tokenizer.decode(
-            grown.spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return Answer(str(text), len(grown.tokens), grown.finish_reason or "length")
 
 
 class LocalSide:
@@ -72,13 +66,14 @@ class LocalSide:
         self._reader = Reader(speaker.model, room=speaker.sampling.max_new_tokens)
 
     def answer(
-        self, dialogues: Sequence[Hashable], prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+        self, dialogues: Sequence[Hashable], prompts: Sequence[Prompt], seeds: Sequence[int]
     ) -> list[Answer]:
         """Answer the next prompt of each dialogue; see `Side`."""
         sampling = self._speaker.sampling
         draws = np.stack([_uniform(seed, sampling.max_new_tokens) for seed in seeds])
-        growing = [self._speaker.open_answer() for _ in prompts]
-        logits = self._reader.read(dialogues, prompts)
+        read = [token_ids(prompt) for prompt in prompts]
+        growing = [self._speaker.form.open(ids) for ids in read]
+        logits = self._reader.read(dialogues, read)
         if logits.isnan().any():
             raise SyncR2Error(
                 f"{type(self._speaker.model).__name__} in {self._speaker.model.dtype} gives logits that are "
@@ -91,14 +86,7 @@ class LocalSide:
             if step + 1 == sampling.max_new_tokens or all(answer.finish_reason for answer in growing):
                 break
             logits = self._reader.extend(tokens)
-        return [self._speaker.close_answer(answer) for answer in growing]
-
-
-def closing_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens with which a model closes its answer: what its generation config and its tokenizer name."""
-    named = getattr(model.generation_config, "eos_token_id", None)
-    found = list(named) if isinstance(named, list) else [named]
-    return frozenset(token for token in [*found, tokenizer.eos_token_id] if token is not None)
+        return [answer.answer() for answer in growing]
 
 
 def _uniform(seed: int, n: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from syncr2 import figures, ids
 from syncr2.files import read_table
 from syncr2.ids import OrderedPair
+from syncr2.provenance import made_by_job
 from syncr2.scenarios import RELATIONSHIPS
 from syncr2.stages.control_files import read_control_table
 from syncr2.store import read_r2
@@ -147,5 +148,36 @@ def controls(
         _save(figure, output[name])
 
 
+def statistics(
+    tables: Mapping[str, str], notice: str | None, output: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Draw the correlation in every way; and where the corrected protocol was made, relationship and depth.
+
+    Parameters
+    ----------
+    tables : mapping
+        Paths of `correlations`, `rank_correlations`, `leave_one_out` and `robustness`; and of `relationship`,
+        `relationship_trend`, `relationship_environments`, `depth_profile` and `depth_peak` if they were made.
+    notice : str or None
+        Warning on every figure.
+    output : mapping
+        `svg` and `png` of `forest`, and of `relationships` and `depths` if their tables were made.
+    """
+    read = {name: read_table(path) for name, path in tables.items()}
+    ways = (read[name] for name in ("correlations", "rank_correlations", "leave_one_out", "robustness"))
+    drawn = {"forest": figures.correlation_forest(*ways, watermark=notice)}
+    if "depth_profile" in read:
+        drawn["relationships"] = figures.sync_by_relationship(
+            read["relationship_environments"],
+            read["relationship"],
+            read["relationship_trend"],
+            RELATIONSHIPS,
+            watermark=notice,
+        )
+        drawn["depths"] = figures.depth_profiles(read["depth_profile"], read["depth_peak"], watermark=notice)
+    for name, figure in drawn.items():
+        _save(figure, output[name])
+
+
 def _save(figure: Figure, paths: Mapping[str, str]) -> None:
-    figures.save(figure, paths["svg"], paths["png"])
+    figures.save(figure, paths["svg"], paths["png"], made_by=made_by_job("figures"))

@@ -12,9 +12,11 @@ from syncr2.judges import JudgeSettings, judge_shard
 from syncr2.judges.performance import performance_of
 from syncr2.judges.reliability import agreement_table
 from syncr2.judges.scores import read_scores
+from syncr2.judges.served import Hosting
 from syncr2.prompts import Prompts
 from syncr2.provenance import made_by
 from syncr2.scenarios import read_scenarios
+from syncr2.serving import ServerSettings
 from syncr2.stages.states import read_dialogues
 
 
@@ -28,6 +30,8 @@ def judge(
     settings: Mapping[str, Any],
     knobs: Mapping[str, Any],
     cache: str,
+    vllm: Mapping[str, Any],
+    log_folder: str,
 ) -> None:
     """Judge one shard; every dialogue leaves one line, whatever happened to it.
 
@@ -43,12 +47,18 @@ def judge(
         Of the judge, what cannot (`judges.KNOBS`), as far as the config gives it.
     cache : str
         Folder of valid answers, where the judge names none of its own.
+    vllm : mapping
+        The configuration's section: how a judge with the engine `vllm` has its server started.
+    log_folder : str
+        Takes what that server prints.
     """
     everything = read_scenarios(scenarios)
     records = read_dialogues(dialogues, everything.shard(shard, shard_size))
     templates = Prompts(prompts)
     judge_settings = JudgeSettings.from_dict({**settings, **knobs, "cache": knobs.get("cache") or cache})
-    judged = judge_shard(everything, records, templates, judge_settings)
+    judged = judge_shard(
+        everything, records, templates, judge_settings, hosting=Hosting(ServerSettings(**vllm), log_folder)
+    )
     record = made_by(
         "judgements",
         {**settings, "template_sha256": templates.sha256("judge")},

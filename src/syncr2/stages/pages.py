@@ -10,10 +10,11 @@ from syncr2 import config as configuration
 from syncr2 import pages
 from syncr2.config import Experiment
 from syncr2.files import read_table, sha256_file, write_text
-from syncr2.pages.layout import download
+from syncr2.pages.layout import download, signed
 from syncr2.pages.parameters import Template
 from syncr2.pages.provenance import Origin
-from syncr2.provenance import made_by
+from syncr2.provenance import made_by, made_by_job
+from syncr2.published import read_published
 from syncr2.scenarios import read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.words import condition_words
@@ -42,10 +43,34 @@ CONTROL_MEANINGS = {
     "lag_profile": "R² by lag and pair",
     "lag_profile_overall": "the same, mean over pairs",
 }
+STATISTICS_MEANINGS = {
+    "correlations": "Pearson's r by family, with every p and interval",
+    "rank_correlations": "the same for Spearman's r",
+    "partial": "the same given covariates",
+    "leave_one_out": "r without each model",
+    "mixed_models": "slopes with random effects of the models",
+    "robustness": "r with other measures and by judge",
+    "within_pairs": "slopes over dialogues within pairs",
+    "relationship": "SyncR² by relationship",
+    "relationship_trend": "its trend over relationships",
+    "depth_peak": "where over the layers R² is largest",
+    "attenuation": "reliabilities, and r corrected for them",
+}
+JUDGE_MEANINGS = {
+    "performance": "social performance by judge and pair, with what could not be judged",
+    "agreement": "agreement of judges and of orders of presenting",
+    "outcomes": "what dialogues came to, where their episode says so in figures",
+    "outcome_pairs": "the same by pair of models",
+}
+PAPER_MEANINGS = {
+    "comparison": "every published number beside this run's",
+    "collinearity": "what covariates leave to correlate",
+}
 READERS = {
     "engaged": "the agent that speaks next",
     "bystander": "the passive reader",
     "judge": "a judge",
+    "labels": "a labeller",
 }
 
 
@@ -58,6 +83,7 @@ def write(
     r2: Sequence[str],
     output: Mapping[str, str],
     controls: Mapping[str, str] | None = None,
+    more_tables: Sequence[str] = (),
 ) -> None:
     """Write the pages.
 
@@ -76,6 +102,8 @@ def write(
     controls : mapping, optional
         Paths of the tables named in `CONTROL_MEANINGS`, those that were made; none without the corrected
         protocol.
+    more_tables : sequence of str
+        Paths of tables that other pages show: the page on provenance names their bytes.
 
     Raises
     ------
@@ -94,9 +122,11 @@ def write(
     controls = controls or {}
     held_against = _control_tables(controls) if controls else None
     in_short = pages.in_short(held_against) if held_against else None
-    all_tables = [*(tables[name] for name in MEANINGS), *controls.values()]
+    all_tables = [*(tables[name] for name in MEANINGS), *controls.values(), *more_tables]
     made = {
-        "results": pages.results_page(head, result_tables, conditions, downloads, in_short),
+        "results": pages.results_page(
+            head, result_tables, conditions, downloads, in_short, pages.without_states(experiment)
+        ),
         "parameters": pages.parameters_page(
             head, experiment, config, configuration.schema(), _templates(experiment)
         ),
@@ -135,7 +165,65 @@ def write(
             [download(path, CONTROL_MEANINGS[name]) for name, path in controls.items()],
         )
     for name, text in made.items():
-        write_text(output[name], text)
+        write_text(output[name], signed(text, made_by_job("pages")))
+
+
+def write_statistics(
+    config: Mapping[str, Any],
+    published: str,
+    statistics: Mapping[str, str],
+    tables: Mapping[str, str],
+    output: Mapping[str, str],
+) -> None:
+    """Write the pages on statistics, on judges and outcomes, and against the paper.
+
+    Parameters
+    ----------
+    config : mapping
+        The configuration as Snakemake merged it.
+    published : str
+        Folder with what was published.
+    statistics : mapping
+        Paths of the tables named in `STATISTICS_MEANINGS` that were made.
+    tables : mapping
+        Paths of `performance`, `agreement`, `outcomes`, `outcome_pairs`, `comparison` and `collinearity`.
+    output : mapping
+        Paths of `statistics`, `judges` and `paper`.
+
+    Raises
+    ------
+    SyncR2Error
+        If a table is missing or lacks a column.
+    """
+    experiment = configuration.load(config)
+    head = page_head(experiment)
+    study = read_published(published)
+    read = {name: read_table(path) for name, path in statistics.items()}
+    judged = {name: read_table(tables[name]) for name in JUDGE_MEANINGS}
+    paths = {name: model.path for name, model in experiment.models.items()}
+    made = {
+        "statistics": pages.statistics_page(
+            head,
+            pages.StatisticsTables(**read),
+            [download(path, STATISTICS_MEANINGS[name]) for name, path in statistics.items()],
+        ),
+        "judges": pages.judges_page(
+            head,
+            pages.JudgeTables(**judged, robustness=read["robustness"]),
+            experiment.max_failure_rate,
+            [download(tables[name], meaning) for name, meaning in JUDGE_MEANINGS.items()],
+        ),
+        "paper": pages.paper_page(
+            head,
+            pages.PaperTables(**{name: read_table(tables[name]) for name in PAPER_MEANINGS}),
+            study,
+            study.names_of(paths),
+            pages.departures(experiment, config, configuration.schema()),
+            [download(tables[name], meaning) for name, meaning in PAPER_MEANINGS.items()],
+        ),
+    }
+    for name, text in made.items():
+        write_text(output[name], signed(text, made_by_job("pages")))
 
 
 def _control_tables(paths: Mapping[str, str]) -> pages.ControlTables:

@@ -29,6 +29,7 @@ def correlate(
     synchrony: str,
     performance: str,
     controls: Mapping[str, str],
+    pairs: Sequence[Sequence[str]],
     covariates: Sequence[str],
     covariates_by_model: Mapping[str, Mapping[str, float]],
     family: Mapping[str, str],
@@ -44,6 +45,8 @@ def correlate(
         Paths of synchrony.tsv and performance.tsv.
     controls : mapping
         Paths of the tables `protocols` and `baselines` of the controls, those that were made.
+    pairs : sequence of (model, model)
+        Unordered pairs that have hidden states, and so SyncR². Others are judged and stay out of this.
     covariates : sequence of str
         Those to control for.
     covariates_by_model : mapping
@@ -58,21 +61,27 @@ def correlate(
         Path by table: `pairs`, `robustness` and those of `dyadic_tables`.
     """
     measured = read_table(synchrony)
-    judged = read_table(performance)
+    judged = _of_pairs(read_table(performance), pairs)
     how = Resampling(**resampling)
     keys = ["model_1", "model_2", "family"]
     sync = measured.loc[measured["condition"] == INTERACTION.name, [*keys, "sync_r2"]]
-    pairs = joined(sync, social_performance(judged, max_failure_rate))
-    with_covariates = pair_covariates(pairs, covariates_by_model, covariates)
+    both = joined(sync, social_performance(judged, max_failure_rate))
+    with_covariates = pair_covariates(both, covariates_by_model, covariates)
     write_table(output["pairs"], with_covariates)
     for name, table in dyadic_tables(with_covariates, family, covariates, how).items():
         write_table(output[name], table)
-    measures = {"published": sync} | _other_measures(controls)
+    measures = {"published": sync} | other_measures(controls)
     by_judge = performance_by_judge(judged, max_failure_rate)
     write_table(output["robustness"], robustness_table(measures, by_judge, family, how))
 
 
-def _other_measures(controls: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+def _of_pairs(table: pd.DataFrame, pairs: Sequence[Sequence[str]]) -> pd.DataFrame:
+    wanted = {frozenset(pair) for pair in pairs}
+    of_row = map(frozenset, zip(table["model_1"], table["model_2"], strict=True))
+    return table[[pair in wanted for pair in of_row]]
+
+
+def other_measures(controls: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """SyncR² by the corrected protocol, raw, of plain and centred states; what it adds to the own past."""
     keys = ["model_1", "model_2", "family"]
     found = {}
