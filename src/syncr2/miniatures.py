@@ -52,6 +52,10 @@ _LOGIT_SPREAD = 2.0
 _QUIET = 0.1
 
 
+# Another template must not change the tokenizers, and with them every miniature.
+CORPUS_TEMPLATES = ("bystander", "engaged", "judge")
+
+
 def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> list[str]:
     """Collect the text that the tokenizers are counted from.
 
@@ -60,7 +64,8 @@ def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> 
     scenario_folder : str or Path
         Folder with envs.json and agents.json in Sotopia's form. (env_agent_combos.json holds only ids.)
     prompt_folder : str or Path
-        Folder with the prompt templates (``*.jinja``). Their commands are left out, their wording is kept.
+        Folder with the prompt templates `CORPUS_TEMPLATES`. Their commands are left out, their wording is
+        kept.
 
     Returns
     -------
@@ -70,14 +75,16 @@ def miniature_corpus(scenario_folder: str | Path, prompt_folder: str | Path) -> 
     Raises
     ------
     SyncR2Error
-        If a file is missing or not JSON, or there is no template.
+        If a file is missing or not JSON.
     """
     texts: list[str] = []
     for name in ("envs.json", "agents.json"):
         texts.extend(_strings(read_json(Path(scenario_folder) / name)))
-    templates = sorted(Path(prompt_folder).glob("*.jinja"))
-    if not templates:
-        raise SyncR2Error(f"{prompt_folder}: holds no *.jinja file. Name the folder of the prompt templates.")
+    templates = [Path(prompt_folder) / f"{name}.jinja" for name in CORPUS_TEMPLATES]
+    if missing := [template.name for template in templates if not template.is_file()]:
+        raise SyncR2Error(
+            f"{prompt_folder}: {', '.join(missing)} not found. Name the folder of the prompt templates."
+        )
     command = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", flags=re.DOTALL)
     texts.extend(command.sub("", template.read_text(encoding="utf-8")) for template in templates)
     return texts

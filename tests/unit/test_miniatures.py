@@ -16,7 +16,7 @@ import torch
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
-from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
+from syncr2.miniatures import CORPUS_TEMPLATES, MiniatureSpec, build_miniature, miniature_corpus
 from syncr2.models import ModelSource, load_untrained
 
 REPOSITORY = Path(__file__).parents[2]
@@ -178,14 +178,16 @@ def test_the_corpus_holds_wording_but_no_ids_and_no_template_commands(
         assert environment["scenario"] in corpus
         assert set(environment["agent_goals"]) <= set(corpus)
         assert environment["pk"] not in corpus
-    (tmp_path / "a.jinja").write_text(
-        "{# note #}Hello {{ view.name }},{% if x %} go{%\nendif %} on", encoding="utf-8"
-    )
-    assert miniature_corpus(SCENARIOS, tmp_path)[-1] == "Hello , go on"
+    for name in (*CORPUS_TEMPLATES, "another"):
+        (tmp_path / f"{name}.jinja").write_text(
+            f"{{# note #}}Hello {{{{ view.name }}}},{{% if x %}} go{{%\nendif %}} on {name}", encoding="utf-8"
+        )
+    said = [text for text in miniature_corpus(SCENARIOS, tmp_path) if text.startswith("Hello")]
+    assert said == [f"Hello , go on {name}" for name in CORPUS_TEMPLATES], "one more template changes nothing"
 
 
 def test_a_corpus_without_templates_or_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SyncR2Error, match=r"no \*\.jinja file"):
+    with pytest.raises(SyncR2Error, match=r"bystander\.jinja, .* not found"):
         miniature_corpus(SCENARIOS, tmp_path)
     with pytest.raises(SyncR2Error, match=r"envs\.json: no such file"):
         miniature_corpus(tmp_path, PROMPTS)

@@ -1,4 +1,7 @@
 # Models: a Hugging Face id -> its files in the hub's cache; a folder -> what is in it; a specification -> a miniature.
+from syncr2.miniatures import CORPUS_TEMPLATES
+
+
 rule fetch_model:
     """Download a model at one commit and record its files; later jobs need no network."""
     output:
@@ -60,7 +63,7 @@ rule build_miniature:
         ),
         prompts=expand(
             f"{shown(configuration.BUNDLED_PROMPTS)}/{{name}}.jinja",
-            name=["engaged", "bystander"],
+            name=CORPUS_TEMPLATES,
         ),
     output:
         directory(f"{RESULTS}/models/{{model}}"),
