@@ -87,6 +87,8 @@ def test_a_folder_without_safetensors_is_refused_before_anything_runs(tiny, fold
 
 
 def test_a_model_of_the_hub_is_fetched_once_and_played_without_network(tiny, folder, tmp_path, monkeypatch):
+    # A warm process would have the environment of its own start.
+    monkeypatch.delenv("SYNCR2_WARM", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     config = real(tiny, "owner/red", revision="v1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 from conftest import snakemake, with_changes
@@ -15,8 +17,10 @@ TARGETS = (
 
 
 @pytest.fixture(scope="module")
-def probed(tiny, finished):
-    """Folder and configuration of the finished run with two labellers more."""
+def probed(tiny, finished, tmp_path_factory):
+    """Folder and configuration of a copy of the finished run with two labellers more."""
+    folder = tmp_path_factory.mktemp("probed") / "run"
+    shutil.copytree(finished, folder)
     rows = [
         {
             **{key: record[key] for key in ("agent1", "agent2", "seed", "episode_id")},
@@ -26,19 +30,19 @@ def probed(tiny, finished):
             "constant": "always",
             "share": 0.25 * (record["agent1"] == "red") + 0.5 * (record["agent2"] == "red"),
         }
-        for path in sorted(finished.glob("results/dialogues/*/seed-0/*.jsonl"))
+        for path in sorted(folder.glob("results/dialogues/*/seed-0/*.jsonl"))
         for record in read_jsonl(path)
         for turn in record["turns"]
     ]
-    write_table(finished / "made_elsewhere.tsv", pd.DataFrame(rows))
+    write_table(folder / "made_elsewhere.tsv", pd.DataFrame(rows))
     labels = [
         {"name": "surface", "engine": "surface"},
         {"name": "elsewhere", "engine": "table", "file": "made_elsewhere.tsv"},
     ]
     config = with_changes(tiny, labels=labels, probes=["emotion", "action", "half", "constant"])
-    run = snakemake(config, finished, targets=TARGETS)
+    run = snakemake(config, folder, targets=TARGETS)
     assert run.error is None, run.error
-    return finished, config, run
+    return folder, config, run
 
 
 def test_only_labels_and_probes_are_made(probed):
