@@ -116,6 +116,11 @@ class ScenarioSet:
     origin: str
     sha256: dict[str, str] = field(hash=False)
 
+    @property
+    def environments(self) -> dict[str, str]:
+        """Id of the environment by id of the episode."""
+        return {episode.id: episode.environment.id for episode in self.episodes}
+
     def shard(self, shard: int, shard_size: int) -> tuple[Episode, ...]:
         """The episodes that one job plays and one file holds."""
         return self.episodes[shard * shard_size : (shard + 1) * shard_size]

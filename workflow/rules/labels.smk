@@ -5,9 +5,9 @@ LABELS = f"{RESULTS}/labels/{{labeller}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.
 ALL_LABELS = all_shards(LABELS, pair=PAIRS, labeller=list(experiment.labellers))
 # Tables of labels made elsewhere, by labeller.
 LABEL_FILES = {
-    name: str(Path(labeller.file).expanduser())
+    name: str(labeller.table)
     for name, labeller in experiment.labellers.items()
-    if labeller.engine == "table"
+    if labeller.table
 }
 
 

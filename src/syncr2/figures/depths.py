@@ -9,21 +9,19 @@ from matplotlib.figure import Figure
 
 from syncr2.figures.controls import legend_below
 from syncr2.figures.style import (
-    BLACK,
     GREY,
     MARKER_SIZE,
     STYLE,
     Look,
     Style,
-    family_looks,
+    family_title,
     finish,
     grid_size,
     label_outer,
     need_columns,
+    panel_looks,
     say_empty,
 )
-
-ALL = "all"
 
 
 def depth_profiles(
@@ -50,14 +48,14 @@ def depth_profiles(
     """
     need_columns(profile, ["family", "relative_depth", "r2", "low", "high"], "depth_profiles")
     need_columns(peak, ["level", "family", "depth", "low", "high"], "depth_profiles (peak)")
-    looks = {ALL: Look(BLACK, "o"), **family_looks(profile.loc[profile["family"] != ALL, "family"])}
+    looks = panel_looks(profile["family"])
     with style.context():
         n_rows, n_columns = grid_size(len(looks), columns=4)
         width = style.width * max(n_columns, 2) / 4
         figure = Figure(figsize=(width, 2.3 * n_rows + 0.5), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
         for axes, (family, look) in zip(grid.flat, looks.items(), strict=False):
-            axes.set_title("all pairs" if family == ALL else family, fontweight="bold")
+            axes.set_title(family_title(family), fontweight="bold")
             peaks = peak[(peak["level"] != "pair") & (peak["family"] == family)]
             _panel(axes, profile[profile["family"] == family], peaks, look)
         # Room for the bars.

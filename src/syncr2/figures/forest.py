@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from syncr2.control_words import MEASURES
 from syncr2.figures.controls import legend_below
 from syncr2.figures.style import (
+    ALL_PAIRS,
     BLACK,
     GREY,
     MARKER_SIZE,
@@ -20,14 +21,14 @@ from syncr2.figures.style import (
     STYLE,
     Look,
     Style,
-    family_looks,
+    family_title,
     finish,
     need_columns,
+    panel_looks,
     say_empty,
 )
 from syncr2.judges.performance import ALL_JUDGES
 
-ALL = "all"
 _ROW_HEIGHT = 0.2  # inches
 _LEAST_ROWS = 3
 _OTHER = Look(GREY, "o")
@@ -97,7 +98,7 @@ def correlation_forest(
         figure = Figure(figsize=(style.width, height), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-        overall = correlations.loc[correlations["family"] == ALL, "r"].astype(float)
+        overall = correlations.loc[correlations["family"] == ALL_PAIRS, "r"].astype(float)
         if np.isfinite(overall).any():
             axes.axvline(float(overall.iloc[0]), color=BLACK, linewidth=0.7, linestyle=":", zorder=1)
         if not np.isfinite([line.r for line in lines]).any():
@@ -150,14 +151,15 @@ def _draw(axes: Axes, y: float, line: _Line, style: Style) -> None:
 
 def _families(correlations: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[_Line]:
     yield _Line("by family", text="r, pairs, p (models permuted)")
-    looks = family_looks(correlations.loc[correlations["family"] != ALL, "family"])
-    looks[ALL] = Look(BLACK, "o")
+    looks = panel_looks(correlations["family"])
+    # The sum of all stands below its parts.
+    looks[ALL_PAIRS] = looks.pop(ALL_PAIRS)
     spearman = dict(zip(ranks["family"], ranks["r"].astype(float), strict=True))
     rows = {row["family"]: row for row in correlations.to_dict("records")}
     for family, look in looks.items():
         row = rows[family]
         yield _Line(
-            "all pairs" if family == ALL else family,
+            family_title(family),
             float(row["r"]),
             spearman.get(family, np.nan),
             (float(row["models_low"]), float(row["models_high"])),
@@ -168,7 +170,7 @@ def _families(correlations: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[_Line
 
 
 def _without(leave_one_out: pd.DataFrame) -> Iterator[_Line]:
-    rows = leave_one_out[leave_one_out["family"] == ALL].to_dict("records")
+    rows = leave_one_out[leave_one_out["family"] == ALL_PAIRS].to_dict("records")
     if rows:
         yield _Line("all pairs, without")
     for row in rows:
@@ -178,14 +180,14 @@ def _without(leave_one_out: pd.DataFrame) -> Iterator[_Line]:
 def _measures(robustness: pd.DataFrame) -> Iterator[_Line]:
     """All judges, performance as published."""
     chosen = robustness["performance"] == "social_performance"
-    rows = robustness[chosen & (robustness["family"] == ALL) & (robustness["judge"] == ALL_JUDGES)]
+    rows = robustness[chosen & (robustness["family"] == ALL_PAIRS) & (robustness["judge"] == ALL_JUDGES)]
     yield from _ways(rows, "sync", "all pairs, synchrony taken as")
 
 
 def _judges(robustness: pd.DataFrame) -> Iterator[_Line]:
     """SyncR² as published, performance as published, where there are several judges."""
     chosen = (robustness["performance"] == "social_performance") & (robustness["sync"] == "published")
-    rows = robustness[chosen & (robustness["family"] == ALL) & (robustness["judge"] != ALL_JUDGES)]
+    rows = robustness[chosen & (robustness["family"] == ALL_PAIRS) & (robustness["judge"] != ALL_JUDGES)]
     if len(rows) > 1:
         yield from _ways(rows, "judge", "all pairs, judged by")
 

@@ -16,16 +16,16 @@ from syncr2.figures.style import (
     STYLE,
     Look,
     Style,
-    family_looks,
+    family_title,
     finish,
     grid_size,
     label_outer,
     need_columns,
+    panel_looks,
     say_empty,
 )
 from syncr2.figures.synchrony import in_order
 
-ALL = "all"
 _SPREAD = 0.22  # of dots around their relationship
 
 
@@ -66,8 +66,7 @@ def sync_by_relationship(
     need_columns(means, ["family", "relationship", "sync_r2", "low", "high"], "sync_by_relationship (means)")
     need_columns(trend, ["level", "family", "slope", "low", "high", "p"], "sync_by_relationship (trend)")
     values = in_order(environments["relationship"].astype(str), order)
-    looks = family_looks(environments.loc[environments["family"] != ALL, "family"])
-    panels = {ALL: Look(BLACK, "o"), **looks}
+    panels = panel_looks(environments["family"])
     with style.context():
         n_rows, n_columns = grid_size(len(panels), columns=2)
         width = style.width * max(n_columns, 1.2) / 2
@@ -81,8 +80,7 @@ def sync_by_relationship(
                 values,
                 look,
             )
-            title = "all pairs" if family == ALL else family
-            axes.set_title(title, fontweight="bold", pad=style.small_size + 8)
+            axes.set_title(family_title(family), fontweight="bold", pad=style.small_size + 8)
             axes.annotate(
                 _trend(trend[(trend["level"] != "pair") & (trend["family"] == family)]), xy=(0, 1),
                 xytext=(0, 3), xycoords="axes fraction", textcoords="offset points", ha="left", va="bottom",

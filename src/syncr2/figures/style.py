@@ -25,6 +25,8 @@ from syncr2.ids import CROSS_FAMILY
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6E6E6E", "#C8C8C8"
+# The family under which tables of statistics put all pairs together.
+ALL_PAIRS = "all"
 # Not of that palette, whose other colours are taken: dark and dull beside its orange and vermillion.
 BROWN = "#7F5A2E"
 
@@ -134,6 +136,19 @@ def family_looks(families: Iterable[str]) -> dict[str, Look]:
     The published three come first and always look the same; others follow in alphabetical order.
     """
     return _looks(families, _FAMILIES, _FAMILY_SPARE)
+
+
+def panel_looks(families: Iterable[str]) -> dict[str, Look]:
+    """Return looks of a panel for all pairs (`ALL_PAIRS`), then of one for each family among `families`."""
+    return {
+        ALL_PAIRS: Look(BLACK, "o"),
+        **family_looks(family for family in families if family != ALL_PAIRS),
+    }
+
+
+def family_title(family: str) -> str:
+    """Name of a family, or of all pairs together, above a panel or beside a line."""
+    return "all pairs" if family == ALL_PAIRS else family
 
 
 def condition_looks(conditions: Iterable[str]) -> dict[str, Look]:

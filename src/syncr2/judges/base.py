@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from syncr2.addresses import is_address, without_secrets
@@ -93,6 +94,11 @@ class JudgeSettings:
     def who(self) -> str:
         """The judge in a message."""
         return f"{self.KIND} {self.name}"
+
+    @property
+    def table(self) -> Path | None:
+        """The file that the engine "table" reads; None for other engines."""
+        return Path(self.file).expanduser() if self.engine == "table" and self.file else None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

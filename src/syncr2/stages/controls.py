@@ -46,15 +46,15 @@ def nested_maps(
     device, memory_gb
         Where it is computed and in how much memory, which does not change a result beyond rounding.
     """
-    episodes = read_scenarios(scenarios).episodes
+    everything = read_scenarios(scenarios)
     groups = {
-        column: {episode.id: str(episode.columns()[column]) for episode in episodes}
+        column: {episode.id: str(episode.columns()[column]) for episode in everything.episodes}
         for column in settings["group_by"]
     }
     found = corrected_measures(
         {reading: open_states(paths) for reading, paths in states.items()},
         [Condition(*fields) for fields in conditions],
-        {episode.id: episode.environment.id for episode in episodes},
+        everything.environments,
         groups,
         Protocol.of(settings, device, memory_gb),
     )
@@ -94,7 +94,7 @@ def permuted_partners(
     found = partner_nulls(
         {"engaged": open_states(states)},
         [Condition(*fields) for fields in conditions],
-        {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes},
+        read_scenarios(scenarios).environments,
         Protocol.of(settings, device, memory_gb),
         settings["penalty"],
         settings["null_draws"],
@@ -130,7 +130,7 @@ def baselines(
     """
     opened = open_states(states)
     texts = dialogue_texts(record for path in dialogues for record in read_jsonl(path))
-    environments = {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes}
+    environments = read_scenarios(scenarios).environments
     methods = set()
 
     def features(rows: Sequence[Row]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from syncr2.files import read_jsonl, write_jsonl, write_table
@@ -62,14 +61,10 @@ def judge(
     record = made_by(
         "judgements",
         {**settings, "template_sha256": templates.sha256("judge")},
-        [scenarios, dialogues, *_table(judge_settings)],
+        [scenarios, dialogues, *filter(None, [judge_settings.table])],
     )
     write_jsonl(output, ({**line, "made_by": {**record, **line["made_by"]}} for line in judged))
     logging.info("%d of %d dialogues judged", sum(line["status"] == "ok" for line in judged), len(judged))
-
-
-def _table(settings: JudgeSettings) -> list[str]:
-    return [str(Path(settings.file).expanduser())] if settings.engine == "table" and settings.file else []
 
 
 def summarise(judgements: Sequence[str], family: Mapping[str, str], output: Mapping[str, str]) -> None:

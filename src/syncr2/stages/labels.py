@@ -50,8 +50,7 @@ def label(
     records = read_dialogues(dialogues, everything.shard(shard, shard_size))
     labeller = LabellerSettings.from_dict({**settings, **knobs, "cache": knobs.get("cache") or cache})
     labelled = label_shard(everything, records, Prompts(prompts), labeller)
-    table = [str(Path(labeller.file).expanduser())] if labeller.engine == "table" and labeller.file else []
-    record = made_by("labels", dict(settings), [scenarios, dialogues, *table])
+    record = made_by("labels", dict(settings), [scenarios, dialogues, *filter(None, [labeller.table])])
     write_jsonl(output, ({**line, "made_by": {**record, **line["made_by"]}} for line in labelled))
     logging.info(
         "%d of %d dialogues labelled", sum(line["status"] == "ok" for line in labelled), len(labelled)

@@ -62,7 +62,7 @@ def probes(
     device : str
         Where it is computed, which does not change a result beyond rounding.
     """
-    environments = {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes}
+    environments = read_scenarios(scenarios).environments
     folds = environment_folds(list(environments.values()), settings["folds"], settings["fold_seed"])
     opened = open_states(states)
     seen = dialogue_texts(record for path in dialogues for record in read_jsonl(path))

@@ -154,7 +154,7 @@ def score_dialogues(
     table = dialogue_scores(
         {"engaged": open_states(states)},
         [Condition(*fields) for fields in conditions],
-        {episode.id: episode.environment.id for episode in read_scenarios(scenarios).episodes},
+        read_scenarios(scenarios).environments,
         read_measures(corrected),
         protocol,
         OrderedPair.parse(pair),
