@@ -67,16 +67,20 @@ def test_a_tree_keeps_what_branches_share_once():
 @torch.inference_mode()
 def test_the_loss_of_a_tree_is_that_of_its_prompts_read_one_by_one(tiny):
     model, encoder = tiny
-    trees, total, n = [], 0.0, 0
+    trees, total, n, everything, n_all = [], 0.0, 0, 0.0, 0
     for number, reader in enumerate(READERS):
         episode = draw_episode(2, number)
         turns = play(episode, 0, 1.0)[:7]
         branches = reading(episode, turns, 1 + number % 2, reader, encoder, PROMPTS, 1)
         trees.append(tree(branches))
-        seen = set()
+        seen, met = set(), set()
         for branch in branches:
             logits = model(torch.tensor([branch.ids])).logits[0].log_softmax(-1)
             for i, score in enumerate(branch.scored):
+                if i and tuple(branch.ids[: i + 1]) not in met:
+                    met.add(tuple(branch.ids[: i + 1]))
+                    everything -= float(logits[i - 1, branch.ids[i]])
+                    n_all += 1
                 # Lines heard early stand in each later prompt, and count once.
                 if score and tuple(branch.ids[: i + 1]) not in seen:
                     seen.add(tuple(branch.ids[: i + 1]))
@@ -86,6 +90,8 @@ def test_the_loss_of_a_tree_is_that_of_its_prompts_read_one_by_one(tiny):
     assert sum(int(each.scored.sum()) for each in trees) == n
     assert float(tree_loss(model, trees, window, total=True)) == pytest.approx(total, rel=1e-5)
     assert float(tree_loss(model, trees, window)) == pytest.approx(total / n, rel=1e-5)
+    found = float(tree_loss(model, trees, window, everything=True))
+    assert found == pytest.approx(everything / n_all, rel=1e-5)
 
 
 def test_prompts_are_byte_for_byte_those_of_the_experiment(tiny):

@@ -31,7 +31,7 @@ READERS = ("engaged", "private", "public")
 
 
 class Branch(NamedTuple):
-    """One prompt with its answer, in tokens, and for each token whether the model is to predict it."""
+    """One prompt with its answer, in tokens, and for each token whether a model's perplexity counts it."""
 
     ids: list[int]
     scored: list[bool]
@@ -50,7 +50,7 @@ class Tree:
     positions : ndarray of int, shape (n,)
         Place of a token in its branch.
     scored : ndarray of bool, shape (n,)
-        Whether the token is to be predicted from its parent.
+        Whether perplexity counts it.
     """
 
     ids: NDArray[np.int64]

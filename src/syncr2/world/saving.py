@@ -134,7 +134,6 @@ def _card(
             "readings": trained.steps * target.batch,
             "steps": trained.steps,
             "tokens": trained.tokens,
-            "scored": trained.scored,
             "seconds": round(trained.seconds, 1),
             "threads": torch.get_num_threads(),
             "device": trained.device,

@@ -47,11 +47,11 @@ class Trained(NamedTuple):
     model, encoder
         The network in float32, and its tokenizer and chat format.
     curve : list of (int, float)
-        Steps done, and the mean loss (nats a scored token) since the entry before.
-    tokens, scored : int
-        Tokens computed (padding left out), and those of them that were to be predicted.
+        Steps done, and the mean loss (nats a token) since the entry before.
+    tokens : int
+        Tokens computed, padding left out.
     seconds : float
-        Spent on training.
+        Of processors, over all threads of this process, spent on training.
     device : str
         Where.
     steps : int
@@ -64,7 +64,6 @@ class Trained(NamedTuple):
     encoder: ChatEncoder
     curve: list[tuple[int, float]]
     tokens: int
-    scored: int
     seconds: float
     device: str
     steps: int
@@ -135,14 +134,15 @@ def train(
     curve: list[tuple[int, float]] = []
     recent: list[float] = []
     first: list[float] = []
-    tokens = scored = 0
+    tokens = 0
     every = max(1, steps // 50)
-    start = time.perf_counter()
+    start = time.process_time()
     for step, batch in enumerate(itertools.islice(batches(source, target.batch, target.world_seed), steps)):
         for group in optimiser.param_groups:
             group["lr"] = target.learning_rate * rate(step, target.steps)
         with _precision(bfloat16, device):
-            loss = tree_loss(model, batch, window)
+            # Every token counts, the prompts' too: names and things that come again are how it learns to copy.
+            loss = tree_loss(model, batch, window, everything=True)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
@@ -150,14 +150,13 @@ def train(
         recent.append(float(loss.detach()))
         first += recent[-1:] if step < FIRST else []
         tokens += sum(len(tree.ids) for tree in batch)
-        scored += sum(int(tree.scored.sum()) for tree in batch)
         on_step(step + 1, recent[-1])
         if (step + 1) % every == 0:
             curve.append((step + 1, float(np.mean(recent))))
             recent.clear()
-    seconds = time.perf_counter() - start
-    _log.info("%s: %d steps, %d tokens in %.0f s", target.name, steps, tokens, seconds)
-    return Trained(model.cpu().eval(), encoder, curve, tokens, scored, seconds, device, steps, first)
+    seconds = time.process_time() - start
+    _log.info("%s: %d steps, %d tokens in %.0f s of processors", target.name, steps, tokens, seconds)
+    return Trained(model.cpu().eval(), encoder, curve, tokens, seconds, device, steps, first)
 
 
 def rate(step: int, steps: int) -> float:
@@ -178,8 +177,22 @@ def batches(source: Iterator[Tree], size: int, seed: int) -> Iterator[list[Tree]
             yield pool[k * size : (k + 1) * size]
 
 
-def tree_loss(model: Any, trees: Sequence[Tree], window: int | None, total: bool = False) -> torch.Tensor:
-    """Cross-entropy of the scored tokens of a batch, in nats: their mean, or with `total` their sum."""
+def tree_loss(
+    model: Any, trees: Sequence[Tree], window: int | None, *, total: bool = False, everything: bool = False
+) -> torch.Tensor:
+    """Cross-entropy of a batch in nats.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    trees : sequence of Tree
+    window : int, optional
+        Of the model's attention.
+    total : bool
+        Sum instead of mean.
+    everything : bool
+        Over all tokens, instead of those that are scored.
+    """
     import torch
 
     longest = max(len(tree.ids) for tree in trees)
@@ -193,7 +206,7 @@ def tree_loss(model: Any, trees: Sequence[Tree], window: int | None, total: bool
         n = len(tree.ids)
         ids[row, :n], positions[row, :n] = tree.ids, tree.positions
         sees[row, :n, :n] = tree.sees(window)
-        (at,) = np.nonzero(tree.scored & (tree.parents >= 0))
+        (at,) = np.nonzero((tree.scored | everything) & (tree.parents >= 0))
         rows.append(np.full(len(at), row))
         parents.append(tree.parents[at])
         wanted.append(tree.ids[at])
