@@ -164,12 +164,19 @@ class Reader:
         return self._in_use.read(dialogues, prompts)
 
     @torch.inference_mode()
-    def extend(self, tokens: Sequence[int]) -> torch.Tensor:
+    def extend(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
         """Add a token to each dialogue of the last `read`, at most `room` times; give the same as `read`.
 
         These tokens are not kept for the next prompt: there, other text stands before them.
+
+        Parameters
+        ----------
+        tokens : sequence of int
+        rows : sequence of int, optional
+            Places of the dialogues that go on, among those that were read or extended last; the others are
+            not extended any more. All, if not given.
         """
-        return self._in_use.extend(tokens)
+        return self._in_use.extend(tokens, rows)
 
 
 class _Together:
@@ -181,7 +188,9 @@ class _Together:
         self._cache = RoomyCache()
         self._rows: dict[Hashable, int] = {}
         self._prompts: list[tuple[int, ...]] = []
-        # State of the last forward: which slots hold tokens, and the position of each row's last one.
+        # State of the last forward: the cache of the rows that go on, which of its slots hold tokens, and the
+        # position of each row's last one.
+        self._going_on = self._cache
         self._mask = torch.empty(0)
         self._position = torch.empty(0)
 
@@ -199,9 +208,16 @@ class _Together:
         self._mask = (slots >= padding).long().to(self._network.device)
         positions = (slots - padding).clamp(min=0).to(self._network.device)
         self._position = positions[:, -1:]
+        self._going_on = self._cache
         return self._forward([prompt[-n_new:] for prompt in prompts], positions[:, -n_new:])
 
-    def extend(self, tokens: Sequence[int]) -> torch.Tensor:
+    def extend(self, tokens: Sequence[int], rows: Sequence[int] | None) -> torch.Tensor:
+        if rows is not None:
+            # Copies: the next prompts go on from the cache of all.
+            chosen = torch.tensor(rows)
+            self._going_on = self._going_on.of_rows(chosen)
+            chosen = chosen.to(self._network.device)
+            self._mask, self._position = self._mask[chosen], self._position[chosen]
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
         self._position = self._position + 1
         return self._forward([[token] for token in tokens], self._position)
@@ -233,7 +249,7 @@ class _Together:
             input_ids=ids.to(self._network.device),
             attention_mask=self._mask,
             position_ids=positions,
-            past_key_values=self._cache,
+            past_key_values=self._going_on,
             use_cache=True,
             **self._last_only,
         )
@@ -255,7 +271,10 @@ class _Alone:
         self._past = [None] * len(prompts)
         return torch.cat([self._forward(row, ids) for row, ids in enumerate(self._sequences)])
 
-    def extend(self, tokens: Sequence[int]) -> torch.Tensor:
+    def extend(self, tokens: Sequence[int], rows: Sequence[int] | None) -> torch.Tensor:
+        if rows is not None:
+            self._sequences = [self._sequences[row] for row in rows]
+            self._past = [self._past[row] for row in rows]
         for sequence, token in zip(self._sequences, tokens, strict=True):
             sequence.append(token)
         new = [[token] for token in tokens] if self._caches else self._sequences

@@ -35,6 +35,13 @@ class RoomyLayer(DynamicLayer):
         self.keys = self._kept_keys.rearrange(rows, slots)
         self.values = self._kept_values.rearrange(rows, slots)
 
+    def take(self, other: RoomyLayer, rows: torch.Tensor) -> None:
+        """See `RoomyCache.of_rows`."""
+        self.dtype, self.device = other.dtype, other.device
+        self.keys = self._kept_keys.add(other.keys[rows.to(other.device)])
+        self.values = self._kept_values.add(other.values[rows.to(other.device)])
+        self.is_initialized = True
+
 
 class RoomyCache(Cache):
     """Keys and values of a network whose layers all keep nothing else; empty at first.
@@ -57,6 +64,16 @@ class RoomyCache(Cache):
         for layer in self.layers:
             assert isinstance(layer, RoomyLayer)
             layer.rearrange(rows, slots)
+
+    def of_rows(self, rows: torch.Tensor) -> RoomyCache:
+        """A cache of its own that begins with copies of some rows."""
+        chosen = RoomyCache()
+        for layer in self.layers:
+            copied = RoomyLayer()
+            assert isinstance(layer, RoomyLayer)
+            copied.take(layer, rows)
+            chosen.layers.append(copied)
+        return chosen
 
 
 class _Slots:

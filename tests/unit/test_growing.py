@@ -77,6 +77,31 @@ def test_same_logits_as_each_prompt_alone(kind):
         torch.testing.assert_close(found[0], alone(model, sequences[0]), **CLOSE)
 
 
+@pytest.mark.parametrize("kind", [*KEPT, "bloom", "mamba"])
+def test_rows_that_are_done_are_left_out_of_an_answer_and_come_back_with_the_next_prompt(kind):
+    model = tiny_model(kind)
+    dialogues = growing_prompts(3, (4, 4, 4, 4))
+    reader = Reader(model, room=4)
+    for named, prompts in (
+        ([0, 1, 2, 3], [each[0] for each in dialogues]),
+        (
+            [1, 0, 3, 2],
+            [dialogues[i][2] for i in (1, 0, 3, 2)],
+        ),
+    ):
+        reader.read(named, prompts)
+        sequences = {row: list(prompt) for row, prompt in enumerate(prompts)}
+        for token, places in (41, None), (42, [0, 2, 3]), (43, None), (44, [0, 2]):
+            rows = list(sequences)
+            sequences = {rows[place]: sequences[rows[place]] for place in places or range(len(rows))}
+            for row in sequences:
+                sequences[row].append(token + row)
+            found = reader.extend([token + row for row in sequences], places)
+            for one, sequence in zip(found, sequences.values(), strict=True):
+                torch.testing.assert_close(one, alone(model, sequence), **CLOSE)
+        assert list(sequences) == [0, 3]
+
+
 def test_a_window_is_exceeded_and_matters():
     """The test above would pass with any window if none cut something off."""
     prompt = growing_prompts(1, (3,))[0][-1]

@@ -23,6 +23,10 @@ from syncr2.speakers.lines import AnswerForm, closing_tokens
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# When no more than this share of the answers being computed are open, the others are computed no further: to
+# leave them out costs a copy of what the open ones have read.
+_WORTH_DROPPING = 0.75
+
 
 class LocalSpeaker:
     """Answers with a transformers model in this process.
@@ -79,13 +83,20 @@ class LocalSide:
                 f"{type(self._speaker.model).__name__} in {self._speaker.model.dtype} gives logits that are "
                 "no numbers, so nothing can be drawn. Try the model with dtype: float32 or bfloat16."
             )
+        # Places of the answers that are computed.
+        computed = list(range(len(growing)))
         for step in range(sampling.max_new_tokens):
-            tokens = draw_tokens(logits, draws[:, step], sampling)
-            for answer, token in zip(growing, tokens, strict=True):
-                answer.take(token)
-            if step + 1 == sampling.max_new_tokens or all(answer.finish_reason for answer in growing):
+            tokens = draw_tokens(logits, draws[computed, step], sampling)
+            for place, token in zip(computed, tokens, strict=True):
+                growing[place].take(token)
+            open_rows = [row for row, place in enumerate(computed) if not growing[place].finish_reason]
+            if step + 1 == sampling.max_new_tokens or not open_rows:
                 break
-            logits = self._reader.extend(tokens)
+            if len(open_rows) > _WORTH_DROPPING * len(computed):
+                logits = self._reader.extend(tokens)
+                continue
+            logits = self._reader.extend([tokens[row] for row in open_rows], open_rows)
+            computed = [computed[row] for row in open_rows]
         return [answer.answer() for answer in growing]
 
 
