@@ -333,6 +333,16 @@ def test_one_seed_has_no_ceiling():
     assert ticks == ["own past", "context", "text", "partner's state"]
 
 
+def test_without_nonlinear_maps_their_panel_is_left_out(made_up):
+    def affine_only(table):
+        return table[~table["measure"].str.contains("kernel_ridge|mlp|affine")]
+
+    tables = [affine_only(made_up[name]) for name in ("baselines", "baselines_overall")]
+    found = baseline_gains(*tables, made_up["protocols"]).axes
+    whole = baseline_gains(made_up["baselines"], made_up["baselines_overall"], made_up["protocols"]).axes
+    assert [axes.get_title() for axes in found] == [axes.get_title() for axes in (whole[0], whole[2])]
+
+
 def test_baselines_without_own_past_are_refused(made_up):
     table = made_up["baselines"].query("measure != 'own_past_gain'")
     with pytest.raises(SyncR2Error, match=r"'own_past_gain'.*context_gain"):

@@ -123,20 +123,22 @@ def baseline_gains(
     with style.context():
         figure = Figure(figsize=(style.width, 5.0), layout="constrained")
         grid = figure.add_gridspec(2, len(LEVELS), height_ratios=[1.15, 1])
-        adds = figure.add_subplot(grid[0, : len(PARTNER_ADDS)])
-        nonlinear = figure.add_subplot(grid[0, len(PARTNER_ADDS) :])
+        with_nonlinear = bool(table["measure"].isin(NONLINEAR_ADDS).any())
+        n_first = len(PARTNER_ADDS) if with_nonlinear else len(LEVELS)
+        adds = figure.add_subplot(grid[0, :n_first])
+        panels = [(adds, PARTNER_ADDS, "What the partner's state adds to …", "gain in R² (ΔR²)")]
+        if with_nonlinear:
+            beside = figure.add_subplot(grid[0, n_first:])
+            panels.append((beside, NONLINEAR_ADDS, "Nonlinear − affine, best layers", "difference in R²"))
         levels = figure.add_subplot(grid[1, :])
-        for axes, names, title, y_label in (
-            (adds, PARTNER_ADDS, "What the partner's state adds to …", "gain in R² (ΔR²)"),
-            (nonlinear, NONLINEAR_ADDS, "Nonlinear − affine, best layers", "difference in R²"),
-            (levels, LEVELS, "What the target is predicted from", RAW_LABEL),
-        ):
+        panels.append((levels, LEVELS, "What the target is predicted from", RAW_LABEL))
+        for axes, names, title, y_label in panels:
             _clusters(axes, table, means, names)
             axes.set_title(title, fontweight="bold")
             axes.set_ylabel(y_label)
         # What to look at first: an agent's own past is the strongest rival of its partner.
         adds.get_xticklabels()[0].set_fontweight("bold")
-        legend_below(figure, adds, nonlinear, levels)
+        legend_below(figure, *(axes for axes, *_ in panels))
         return finish(figure, watermark, style)
 
 

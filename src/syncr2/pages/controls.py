@@ -74,6 +74,10 @@ def left_out(experiment: Experiment) -> list[str]:
             not synchrony.baselines,
             "Own past, context, text, ceiling, nonlinear maps and lag profile: `synchrony.baselines` is off.",
         ),
+        (
+            synchrony.baselines and not synchrony.nonlinear,
+            "Nonlinear maps beside the affine one: `synchrony.nonlinear` is off.",
+        ),
         (synchrony.bootstrap_draws == 0, "All intervals: `synchrony.bootstrap_draws` is 0."),
         (not synchrony.group_by, "Groups of episodes: `synchrony.group_by` is empty."),
     ]

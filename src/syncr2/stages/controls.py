@@ -126,7 +126,7 @@ def baselines(
     n_seeds : int
         Seeds of generation; a ceiling needs two.
     settings : mapping
-        As for `nested_maps`, with `profile_lags`.
+        As for `nested_maps`, with `profile_lags` and `nonlinear`.
     """
     opened = open_states(states)
     texts = dialogue_texts(record for path in dialogues for record in read_jsonl(path))
@@ -149,7 +149,7 @@ def baselines(
         made |= base.text(features)
         made |= base.ceiling() if n_seeds > 1 else {}
         made |= base.lag_profile(settings["profile_lags"])
-        made |= base.nonlinear(whole, seed=settings["fold_seed"])
+        made |= base.nonlinear(whole, seed=settings["fold_seed"]) if settings["nonlinear"] else {}
         found[direction] = Measures({("plain", name): measure for name, measure in made.items()})
         gain = made["own_past_and_source"].sync_r2(False) - made["own_past"].sync_r2(False)
         logging.info("%s, %s: ΔR² over own past %.4f", pair, direction, gain)
