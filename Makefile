@@ -34,7 +34,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run  ## The whole experiment on miniature models; ends with a report to open
-	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --rerun-incomplete --configfile demo.yaml --logger syncr2
+	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --configfile demo.yaml --logger syncr2
 	$(BIN)/snakemake --cores 1 --configfile demo.yaml --report results/demo/report.html --quiet all
 	@echo "Open results/demo/report.html in a browser."
 

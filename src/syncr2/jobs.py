@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from syncr2 import job_records, provenance, warm
+from syncr2.endpoints import CHATTY_LOGGERS
 from syncr2.errors import SyncR2Error
+from syncr2.judges.base import KNOBS
 from syncr2.provenance import Job
 
 
@@ -55,6 +57,34 @@ def run(script: Script, function: str, **arguments: Any) -> None:
     sys.exit(execute(**plain) if code is None else code)
 
 
+def asking(script: Script, section: str, name: str) -> dict[str, Any]:
+    """What a job that asks a judge or labeller tells `stages.asking.ask`, but for the folder of its cache.
+
+    Parameters
+    ----------
+    script : Script
+    section : {"judges", "labels"}
+    name : str
+        Who is asked.
+    """
+    configured = next(each for each in script.config[section] if each["name"] == name)
+    return {
+        "section": section,
+        "scenarios": script.input.scenarios,
+        "dialogues": script.input.dialogues,
+        "weights": list(script.input.weights),
+        "output": script.output[0],
+        "shard": int(script.wildcards.shard),
+        "shard_size": script.params.shard_size,
+        "settings": script.params.settings,
+        # From the config and not from params: they cannot change an answer, so changing them reruns nothing.
+        "knobs": {key: configured[key] for key in KNOBS if key in configured},
+        "prompts": script.config["prompts"],
+        "vllm": script.config["vllm"],
+        "log_folder": script.log[0].removesuffix(".log"),
+    }
+
+
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value)
 
@@ -76,6 +106,8 @@ def execute(
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    for chatty in CHATTY_LOGGERS:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     _limit_threads(threads)
     module, name = function.split(":")
     try:

@@ -37,10 +37,10 @@ class RoomyLayer(DynamicLayer):
 
     def take(self, other: RoomyLayer, rows: torch.Tensor) -> None:
         """See `RoomyCache.of_rows`."""
-        self.dtype, self.device = other.dtype, other.device
-        self.keys = self._kept_keys.add(other.keys[rows.to(other.device)])
-        self.values = self._kept_values.add(other.values[rows.to(other.device)])
-        self.is_initialized = True
+        assert other.keys is not None
+        assert other.values is not None
+        rows = rows.to(other.keys.device)
+        self.update(other.keys[rows], other.values[rows])
 
 
 class RoomyCache(Cache):

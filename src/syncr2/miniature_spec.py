@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from syncr2.errors import SyncR2Error
@@ -77,7 +77,8 @@ class MiniatureSpec:
     Raises
     ------
     SyncR2Error
-        If a value has the wrong type or the shape is impossible; the message begins with the key.
+        If values have the wrong type or the shape is impossible: all that is wrong, one a line, which begins
+        with the key.
     """
 
     seed: int
@@ -95,8 +96,8 @@ class MiniatureSpec:
     initializer_range: float | None = None
 
     def __post_init__(self) -> None:
-        self._check_types()
-        self._check_shape()
+        if wrong := self.problems_of(vars(self)):
+            raise SyncR2Error("\n".join(wrong))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "miniature") -> MiniatureSpec:
@@ -112,74 +113,84 @@ class MiniatureSpec:
         Raises
         ------
         SyncR2Error
-            If a key is unknown or missing, or a value is not allowed.
+            If keys are unknown or missing, or values not allowed: all of them, one a line.
         """
+        if wrong := cls.problems_of(values):
+            raise SyncR2Error("\n".join(f"{where}: {problem}" for problem in wrong))
+        return cls(**values)
+
+    @classmethod
+    def problems_of(cls, values: Mapping[str, Any]) -> list[str]:
+        """Everything wrong with a section of the configuration, a sentence each, which names the key."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
+        found = []
         for key in values:
             if key not in fields:
                 near = difflib.get_close_matches(str(key), fields, n=1)
                 hint = f" Did you mean `{near[0]}`?" if near else ""
-                raise SyncR2Error(f"{where}: unknown key `{key}`.{hint} Allowed: {', '.join(fields)}.")
-        missing = [k for k, f in fields.items() if f.default is dataclasses.MISSING and k not in values]
+                found.append(f"unknown key `{key}`.{hint} Allowed: {', '.join(fields)}.")
+        given = {name: values.get(name, field.default) for name, field in fields.items()}
+        missing = [name for name, value in given.items() if value is dataclasses.MISSING]
         if missing:
-            raise SyncR2Error(f"{where}: add the missing {', '.join(f'`{key}`' for key in missing)}.")
-        try:
-            return cls(**values)
-        except SyncR2Error as error:
-            raise SyncR2Error(f"{where}: {error}") from None
+            found.append(f"add the missing {', '.join(f'`{key}`' for key in missing)}.")
+        wrong = {name: text for name, text in _wrong_types(given) if name not in missing}
+        # What the shape needs is asked of the values that are right.
+        right = {name: value for name, value in given.items() if name not in {*missing, *wrong}}
+        return [*found, *wrong.values(), *_impossible(right)]
 
     @property
     def weight_range(self) -> float:
         """Standard deviation of the weights, with the default filled in."""
         return 0.5 / math.sqrt(self.hidden_size) if self.initializer_range is None else self.initializer_range
 
-    def _check_types(self) -> None:
-        for key in _WHOLE_NUMBERS:
-            _check_whole(key, getattr(self, key), least=0 if key == "seed" else 1)
-        if self.sliding_window is not None:
-            _check_whole("sliding_window", self.sliding_window, least=1)
-        for key, allowed in (("architecture", ARCHITECTURES), ("chat_format", tuple(SPECIAL_TOKENS))):
-            if getattr(self, key) not in allowed:
-                raise SyncR2Error(f"{key}: found {getattr(self, key)!r}; allowed: {', '.join(allowed)}.")
-        if not isinstance(self.tied, bool):
-            raise SyncR2Error(f"tied: found {self.tied!r}; true or false is needed.")
-        scale = self.initializer_range
-        if scale is not None and (
-            isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1
-        ):
-            raise SyncR2Error(
-                f"initializer_range: found {scale!r}; a number above 0 and at most 1 is needed, or null."
-            )
 
-    def _check_shape(self) -> None:
-        if self.hidden_size % self.heads:
-            raise SyncR2Error(f"hidden_size: {self.hidden_size} is not a multiple of heads = {self.heads}.")
-        if self.hidden_size // self.heads % 2:
-            raise SyncR2Error(
-                f"hidden_size: {self.hidden_size} over {self.heads} heads is an odd number a head, "
-                f"{self.hidden_size // self.heads}; rotary positions turn dimensions in twos. "
-                "Change hidden_size or heads."
-            )
-        if self.heads % self.kv_heads:
-            raise SyncR2Error(f"kv_heads: {self.kv_heads} does not divide heads = {self.heads}.")
-        least = N_BYTES + len(SPECIAL_TOKENS[self.chat_format])
-        if self.vocabulary < least:
-            raise SyncR2Error(
-                f"vocabulary: found {self.vocabulary}; at least {least} is needed for the {N_BYTES} bytes, "
+def _wrong_types(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys whose values no miniature can have, each with what is wrong."""
+    for key in (*_WHOLE_NUMBERS, "sliding_window"):
+        least, value = 0 if key == "seed" else 1, given[key]
+        # In Python a bool is an int, and in YAML `yes` is a bool.
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        if not whole and not (key == "sliding_window" and value is None):
+            yield key, f"{key}: found {value!r}; a whole number of at least {least} is needed."
+    for key, allowed in (("architecture", ARCHITECTURES), ("chat_format", tuple(SPECIAL_TOKENS))):
+        if given[key] not in allowed:
+            yield key, f"{key}: found {given[key]!r}; allowed: {', '.join(allowed)}."
+    if not isinstance(given["tied"], bool):
+        yield "tied", f"tied: found {given['tied']!r}; true or false is needed."
+    scale = given["initializer_range"]
+    number = isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= 1
+    if scale is not None and not number:
+        yield (
+            "initializer_range",
+            f"initializer_range: found {scale!r}; a number above 0 and at most 1 is needed, or null.",
+        )
+
+
+def _impossible(right: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be built; a rule counts where all the values that it needs are there."""
+    hidden, heads, kv_heads = (right.get(key) for key in ("hidden_size", "heads", "kv_heads"))
+    if hidden and heads and hidden % heads:
+        yield f"hidden_size: {hidden} is not a multiple of heads = {heads}."
+    elif hidden and heads and hidden // heads % 2:
+        yield (
+            f"hidden_size: {hidden} over {heads} heads is an odd number a head, {hidden // heads}; rotary "
+            "positions turn dimensions in twos. Change hidden_size or heads."
+        )
+    if heads and kv_heads and heads % kv_heads:
+        yield f"kv_heads: {kv_heads} does not divide heads = {heads}."
+    chat_format, vocabulary = right.get("chat_format"), right.get("vocabulary")
+    if chat_format and vocabulary:
+        least = N_BYTES + len(SPECIAL_TOKENS[chat_format])
+        if vocabulary < least:
+            yield (
+                f"vocabulary: found {vocabulary}; at least {least} is needed for the {N_BYTES} bytes, "
                 "without which some text could not be encoded, and the special tokens."
             )
-        if self.sliding_window is None:
-            return
-        if self.architecture != "mistral":
-            raise SyncR2Error(f"sliding_window: {self.architecture} has none, only mistral. Set it to null.")
-        if self.sliding_window >= self.context:
-            raise SyncR2Error(
-                f"sliding_window: {self.sliding_window} never cuts anything off at context = {self.context}. "
-                "Make it smaller, or null for no window."
-            )
-
-
-def _check_whole(key: str, value: object, least: int) -> None:
-    # In Python a bool is an int, and in YAML `yes` is a bool.
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SyncR2Error(f"{key}: found {value!r}; a whole number of at least {least} is needed.")
+    window, context = right.get("sliding_window"), right.get("context")
+    if window and right.get("architecture", "mistral") != "mistral":
+        yield f"sliding_window: {right['architecture']} has none, only mistral. Set it to null."
+    elif window and context and window >= context:
+        yield (
+            f"sliding_window: {window} never cuts anything off at context = {context}. "
+            "Make it smaller, or null for no window."
+        )

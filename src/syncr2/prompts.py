@@ -8,7 +8,7 @@ state is taken.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
@@ -143,6 +143,9 @@ class Prompts:
     ----------
     folder : str or Path
         Holds `engaged.jinja`, `bystander.jinja`, `judge.jinja` and `labels.jinja`.
+    used : collection of str, optional
+        Those that will be rendered; the others are only read. A configuration checks all of them, so a job
+        need not.
 
     Raises
     ------
@@ -151,13 +154,13 @@ class Prompts:
         not get; the message names file and line.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, used: Collection[str] = tuple(TEMPLATES)) -> None:
         self._environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
         )
         self._paths = {name: Path(folder) / f"{name}.jinja" for name in TEMPLATES}
         self._sources = {name: _source(path) for name, path in self._paths.items()}
-        self._templates = {name: self._compiled(name) for name in TEMPLATES}
+        self._templates = {name: self._compiled(name) for name in used}
 
     def engaged(self, view: AgentView, turns: Sequence[TurnLike]) -> str:
         """The prompt of the agent whose turn it is; ends with the open cue of that turn.

@@ -75,8 +75,8 @@ class Snapshot:
                 what = "is missing" if found is None else f"has {found} bytes, and had {file.size}"
                 raise SyncR2Error(
                     f"Model {self.name}: {path} {what} since the model was recorded. If that is meant, "
-                    "delete the model's record below the results (models/) and run again; what rests on it "
-                    "is then made anew."
+                    "delete the model's record below the results (models/, or served/ for a judge's) and run "
+                    "again; what rests on it is then made anew."
                 )
 
 

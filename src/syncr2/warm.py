@@ -35,7 +35,7 @@ PRELOADED = (
     "syncr2.speakers.local",
     "syncr2.states",
     "syncr2.stages.r2",
-    "syncr2.stages.judgements",
+    "syncr2.stages.asking",
 )
 
 

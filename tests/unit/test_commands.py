@@ -267,8 +267,9 @@ class TestCheck:
 
     def test_model_folder_without_weights(self, raw, tmp_path):
         (tmp_path / "config.json").write_text("{}")
-        model = {"name": "own", "family": "f", "path": str(tmp_path), "gpus": 0, "covariates": {"width": 1}}
-        level, text = self.found({**raw, "models": [model]})["model own"]
+        model = {"name": "own", "family": "f", "path": str(tmp_path), "gpus": 0}
+        raw |= {"models": [model], "statistics": {**raw["statistics"], "covariates": []}}
+        level, text = self.found(raw)["model own"]
         assert level == "error"
         assert "no tokenizer.json, no weights as *.safetensors" in text
 
@@ -325,5 +326,5 @@ def test_forecast_and_check_run_from_a_terminal(monkeypatch, capsys, tmp_path):
     assert main(["check", *files]) == 0
     capsys.readouterr()
     assert main(["forecast", "--json", *files]) == 0
-    assert json.loads(capsys.readouterr().out)["counts"]["dialogues"] == 2592
+    assert json.loads(capsys.readouterr().out)["counts"]["dialogues"] == 36 * 60 * 3
     assert not (tmp_path / "results").exists(), "nothing is written"

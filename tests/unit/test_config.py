@@ -24,6 +24,7 @@ from configuring import (
 
 from syncr2.config import load, only, schema, slice_of
 from syncr2.errors import SyncR2Error
+from syncr2.files import read_json
 from syncr2.judges.base import JudgeSettings
 from syncr2.miniature_spec import MiniatureSpec
 
@@ -217,15 +218,20 @@ class TestRight:
         experiment = load(merged(published, read_yaml("demo.yaml")))
         n = len(experiment.models)
         assert len(experiment.pairs) == n * (n + 1) // 2
-        assert all(model.miniature and model.path is None for model in experiment.models.values())
-        assert experiment.scenarios.episodes == 36
+        for name, model in experiment.models.items():
+            card = read_json(Path(model.path) / "card.json")
+            assert (card["name"], model.family) == (name, card["target"]["spec"]["architecture"])
+            perplexity = card["measured"]["perplexity"]["engaged"]
+            assert model.covariates == {"perplexity": pytest.approx(perplexity, abs=5e-4)}
+        assert experiment.scenarios.episodes == 60
+        assert len(experiment.seeds) == 3
         assert experiment.synchrony.samples is None
-        assert [judge.engine for judge in experiment.judges.values()] == ["surface"]
+        assert [judge.engine for judge in experiment.judges.values()] == ["oracle"]
         assert experiment.notice
         # Not in demo.yaml, so as in config.yaml.
         assert experiment.dialogue.temperature == published["dialogue"]["temperature"]
         assert experiment.synchrony.penalty == published["synchrony"]["penalty"]
-        assert experiment.synchrony.null_draws == 499
+        assert experiment.synchrony.null_draws == 199
         assert experiment.synchrony.penalties == (0.1, 10, 1000)
         assert "pseudo" in [condition.name for condition in experiment.synchrony.conditions]
 

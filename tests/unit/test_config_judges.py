@@ -9,8 +9,12 @@ import pytest
 from configuring import ENDPOINT, merged, of_judge, of_models, problems, read_yaml
 
 from syncr2.config import load, slice_of
+from syncr2.errors import SyncR2Error
 from syncr2.judges import KNOBS, JudgeSettings
 from syncr2.judges.cache import cache_key
+from syncr2.judges.served import Hosting, served_weights
+from syncr2.labellers import LabellerSettings
+from syncr2.serving import ServerSettings
 
 
 def test_a_judge_may_take_its_scores_from_a_file(tmp_path: Path) -> None:
@@ -53,7 +57,8 @@ def test_what_is_left_without_the_knobs_is_all_that_can_change_an_answer() -> No
         ),
         *("dtype", "context", "quantization", "server_arguments"),
     }
-    assert set(left) | set(KNOBS) == {field.name for field in dataclasses.fields(JudgeSettings)}
+    # The last knob is a labeller's own.
+    assert set(left) | set(KNOBS) == {field.name for field in dataclasses.fields(LabellerSettings)}
 
 
 def test_a_judge_that_the_job_serves_needs_its_model_alone() -> None:
@@ -122,13 +127,37 @@ def test_what_a_server_is_told_of_a_model_follows_from_its_keys() -> None:
     assert experiment.vllm.start_deadline == 900
 
 
-def test_how_a_model_is_served_decides_what_the_cache_knows() -> None:
-    served = JudgeSettings.from_dict({"name": "own", "engine": "vllm", "model": "owner/name"})
+def test_how_a_model_is_served_and_its_bytes_decide_what_the_cache_knows() -> None:
+    settings = JudgeSettings.from_dict({"name": "own", "engine": "vllm", "model": "owner/name"})
     request = {"model": "owner/name"}
 
-    def key(**changes: object) -> str:
-        return cache_key(dataclasses.replace(served, **changes), request, "1")
+    def key(told: tuple[str, ...] = (), sha256: str | None = None, **changes: object) -> str:
+        hosting = Hosting(ServerSettings(("vllm",), told), "logs", sha256)
+        return cache_key(served_weights(dataclasses.replace(settings, **changes), hosting), request, "1")
 
     assert key() == key(gpus=2, memory_share=0.5, base_url="http://127.0.0.1:4000/v1", timeout=3.0)
     different = [key(), key(revision="abc"), key(dtype="float32"), key(quantization="fp8")]
-    assert len(set(different)) == 4
+    different += [key(told=("--seed=1",)), key(sha256="a" * 64), key(sha256="b" * 64)]
+    assert len(set(different)) == 7
+    # It is the same where it is told: to all servers, or to this one.
+    assert key(told=("--seed=1",)) == key(server_arguments=("--seed=1",))
+
+
+def test_all_that_is_wrong_with_a_judge_comes_at_once() -> None:
+    found = of_judge(max_tokens=100, base_url="http://host/v1?key=1", both_orders=True, model=None)
+    assert [line.split(" is ")[0] for line in found] == [
+        "judges[0] (gpt): found no `model`; the engine `openai` needs both.",
+        "judges[0] (gpt): base_url",
+    ]
+    wrong = {"name": "j", "engine": "gpt", "retires": 1, "retries": -1, "timeout": 0, "cache": ""}
+    with pytest.raises(SyncR2Error) as caught:
+        JudgeSettings.from_dict(wrong)
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith("Judge j: ") for line in lines)
+    said = ["unknown key 'retires'", "engine is 'gpt'", "cache is ''", "retries is -1", "timeout is 0"]
+    assert [line for line, text in zip(lines, said, strict=True) if text not in line] == []
+
+
+def test_a_model_to_be_served_that_is_nowhere_is_refused_before_a_job_asks_for_gpus() -> None:
+    (line,) = of_judge(engine="vllm", model="./models/gone")
+    assert line.startswith("judges[0] (gpt).model: found './models/gone', which does not exist; allowed: a")

@@ -42,14 +42,14 @@ def test_a_probe_of_a_label_that_nobody_gives_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("labeller", "message"),
     [
-        ({"engine": "table"}, "labels[0] (words): file is missing; the engine table needs it."),
+        ({"engine": "table"}, "labels[0] (words): found no `file`; the engine `table` needs one."),
         (
             {"engine": "table", "file": "gone.tsv"},
             "labels[0] (words).file: found 'gone.tsv', which is no file",
         ),
         (
             {"engine": "openai", "model": "m"},
-            "labels[0] (words): base_url is missing; the engine openai needs",
+            "labels[0] (words): found no `base_url`; the engine `openai` needs both.",
         ),
         ({"cache": ""}, "labels[0] (words): cache is ''; a text or null is needed."),
     ],
@@ -65,3 +65,16 @@ def test_names_stand_once_and_tables_are_tables(tmp_path: Path) -> None:
     broken = table(tmp_path, "turn")
     (line,) = problems({"labels": [broken], "probes": ["x"]})
     assert "it has no label" in line
+
+
+def test_a_labeller_may_be_served_by_its_job_and_have_a_limit_of_its_own() -> None:
+    own = {"name": "own", "engine": "vllm", "model": "owner/name", "gpus": 2, "max_failure_rate": 0.5}
+    experiment = loaded(labels=[own, SURFACE], probes=["emotion"])
+    assert experiment.labellers["own"].gpus == 2
+    assert experiment.max_label_failures == {"own": 0.5, "words": experiment.max_failure_rate}
+    (line,) = problems({"labels": [{**own, "model": None}], "probes": []})
+    assert line == "labels[0] (own): found no `model`; the engine `vllm` needs one."
+    (line,) = problems({"labels": [{**own, "server_arguments": ["--port=1"]}], "probes": []})
+    assert line.startswith("labels[0] (own).server_arguments: found --port, which the workflow sets itself")
+    (line,) = problems({"labels": [{**own, "max_failure_rate": 2}], "probes": []})
+    assert line.startswith("labels[0] (own).max_failure_rate: found 2; allowed: number from 0 to 1")

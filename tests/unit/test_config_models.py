@@ -74,6 +74,12 @@ class TestEndpoint:
             "allowed: the address of one that runs, or another engine."
         )
 
+    def test_alone_it_cannot_be_addressed_in_the_published_chat_formats(self):
+        models = [{**LLAMA, "name": "one"}, {**LLAMA, "name": "two", **ALONE}]
+        (line,) = problems({"models": models, "dialogue": {"protocol": "paper"}})
+        assert line.startswith("models[1] (two): found `endpoint` alone, but dialogue.protocol is `paper`")
+        assert loaded({}, {"endpoint": SERVER}, dialogue={"protocol": "paper"}).dialogue.protocol == "paper"
+
     def test_what_means_nothing_beside_it_alone_is_refused(self):
         given = {"revision": "main", "thinking": False, "trust_remote_code": True}
         found = of_models({}, {**ALONE, **given})

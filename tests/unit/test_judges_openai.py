@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from judging import GOOD, Endpoint, Response, answer, dialogue, says, scenario_set, serving
 
+from syncr2.endpoints import Backoff, retry_after
 from syncr2.errors import SyncR2Error
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard
-from syncr2.judges.asking import Backoff
-from syncr2.judges.replies import retry_after
 from syncr2.prompts import Prompts
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from judging import GOALS, GOOD, SECRETS, Endpoint, Response, answer, dialogue, says, scenario_set, serving
 
+from syncr2.endpoints import Backoff
 from syncr2.errors import SyncR2Error
 from syncr2.files import write_table
 from syncr2.judges import DIMENSIONS, KNOBS, JudgeSettings, judge_shard
-from syncr2.judges.asking import Backoff
 from syncr2.prompts import Prompts
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from judging import Response, dialogue, says, scenario_set, serving
 
+from syncr2.endpoints import Backoff
 from syncr2.errors import SyncR2Error
-from syncr2.judges.asking import Backoff
 from syncr2.label_tables import label_table
 from syncr2.labellers import ACTIONS, EMOTIONS, LabellerSettings, label_shard
 from syncr2.labellers.surface import action_of, emotion_of
@@ -144,7 +144,7 @@ def test_an_answer_is_kept_and_not_asked_for_again(tmp_path: Path) -> None:
 
 def test_engines_of_judges_alone_are_refused() -> None:
     with pytest.raises(
-        SyncR2Error, match=r"^Labeller x: engine is 'oracle'; allowed: openai, surface, table\.$"
+        SyncR2Error, match=r"^Labeller x: engine is 'oracle'; allowed: openai, vllm, surface, table, world\.$"
     ):
         LabellerSettings.from_dict({"name": "x", "engine": "oracle"})
 

@@ -143,6 +143,16 @@ def test_impossible_shapes_are_refused_by_key(change: dict[str, Any], message: s
         replace(SPECS["mistral"], **change)
 
 
+def test_all_that_is_impossible_comes_at_once() -> None:
+    section = {**asdict(SPECS["mistral"]), "layers": 0, "kv_heads": 3, "vocabulary": 257, "depth": 2}
+    with pytest.raises(SyncR2Error) as caught:
+        MiniatureSpec.from_dict(section, where="here")
+    said = ["unknown key `depth`", "layers: found 0", "kv_heads: 3 does not divide", "vocabulary: found 257"]
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith("here: ") for line in lines)
+    assert [text for line, text in zip(lines, said, strict=True) if text not in line] == []
+
+
 def test_a_section_of_the_configuration_becomes_a_spec() -> None:
     section = {
         "seed": 1,

@@ -447,11 +447,12 @@ def test_the_published_configuration_departs_in_nothing_and_the_demo_in_what_it_
     # The study's own way to play dialogues is an option, not the default.
     assert set(found()) <= {"dialogue.protocol"}
     demo = found("demo.yaml")
-    assert demo["scenarios.source"] == ("bundled", "public")
-    assert demo["seeds"] == ("2 seeds", "3 seeds")
+    assert demo["scenarios.source"] == ("local", "public")
+    assert demo["dialogue.max_turns"][0] == "10"
+    assert "seeds" not in demo
     assert demo["synchrony.samples"] == ("auto", "6500")
     assert demo["states.bystander"] == ("public", "private")
-    assert demo["judges"] == ("surface (surface)", "gpt-oss-120b")
+    assert demo["judges"] == ("oracle (oracle)", "gpt-oss-120b")
     assert "synchrony.penalty" not in demo
 
 
@@ -495,7 +496,8 @@ def test_claims_are_tested_with_what_controls_and_probes_there_are(files, tmp_pa
 def test_for_other_models_the_page_says_plainly_that_nothing_is_comparable(files, tmp_path) -> None:
     demo = read_yaml("demo.yaml")
     config = experiment(
-        scenarios=demo["scenarios"], judges=demo["judges"], report=demo["report"],
+        scenarios=demo["scenarios"], report=demo["report"],
+        judges=[{"name": "surface", "engine": "surface"}],
         models=[each | {"path": f"home/{each['name']}"} for each in read_yaml("config.yaml")["models"]],
     )  # fmt: skip
     made = compared(files, tmp_path, config, judged=False)

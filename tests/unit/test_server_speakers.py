@@ -13,8 +13,8 @@ from judging import Response, says, serving
 from test_dialogue import SAMPLING, Scripted, episodes, match, play, prompts  # noqa: F401
 from tiny_models import byte_tokenizer, growing_prompts, with_weights_of
 
+from syncr2.endpoints import Backoff
 from syncr2.errors import SyncR2Error
-from syncr2.judges.asking import Backoff
 from syncr2.playing import can_play_freely, play_freely
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.connection import Connection, Elsewhere, Patience

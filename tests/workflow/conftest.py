@@ -35,6 +35,8 @@ class Run:
 
     error: Exception | None = None
     jobs: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    # All that Snakemake told of each: resources, threads, output, log.
+    told: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def count(self) -> Counter[str]:
@@ -56,6 +58,7 @@ class JobList(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "event", None) == LogEvent.JOB_INFO:
             self.run.jobs.append((record.rule_name, dict(record.wildcards or {})))
+            self.run.told.append(vars(record))
 
 
 def snakemake(

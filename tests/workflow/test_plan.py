@@ -54,10 +54,14 @@ def test_a_seventh_model_plans_thirteen_more_ordered_pairs(tmp_path):
 def test_the_demo(tmp_path):
     config = published()
     update_config(config, yaml.safe_load((REPOSITORY / "demo.yaml").read_text()))
+    # Planned in another folder than the project's.
+    config["scenarios"]["folder"] = str(REPOSITORY / config["scenarios"]["folder"])
+    for model in config["models"]:
+        model["path"] = str(REPOSITORY / model["path"])
     run = planned(config, tmp_path)
-    assert run.count["build_miniature"] == 6
+    assert run.count["record_model"] == 6, "trained miniatures come with the project"
     assert run.count["play_dialogues"] == 36 * len(config["seeds"])
-    assert len(config["seeds"]) == 2
+    assert len(config["seeds"]) == 3
     assert config["dialogue"]["max_turns"] >= 6
     assert run.count["fetch_scenarios"] == 0, "the demo needs no network"
 

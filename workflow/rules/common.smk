@@ -9,6 +9,7 @@ from syncr2 import config as configuration
 from syncr2 import driver, ids, warm
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
+from syncr2.judges import KNOBS
 from syncr2.revisions import REVISIONS
 from syncr2.snapshots import files_of_folder
 
@@ -51,6 +52,7 @@ DIALOGUES = f"{RESULTS}/dialogues/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 STATES = f"{RESULTS}/states/{{pair}}/{{reading}}/seed-{{seed}}/shard-{{shard}}.h5"
 R2 = f"{RESULTS}/r2/{{pair}}/{{condition}}.h5"
 MODEL_RECORD = f"{RESULTS}/models/{{model}}.json"
+SERVED_RECORD = f"{RESULTS}/served/{{served}}.json"
 JUDGEMENTS = (
     f"{RESULTS}/judgements/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 )
@@ -66,16 +68,20 @@ HUB_MODELS = [
     for name, model in experiment.models.items()
     if model.path and name not in FOLDER_MODELS
 ]
+# Names of models, not of pairs: Snakemake reads through the pattern for every file of every job, and it must not grow
+# with the square of the models.
+ANY_MODEL = "|".join(experiment.models).replace(".", r"\.")
+PAIR_OF_MODELS = f"({ANY_MODEL}){ids.PAIR_SEPARATOR}({ANY_MODEL})"
 
 
 wildcard_constraints:
-    pair="|".join(PAIRS).replace(".", r"\."),
+    pair=PAIR_OF_MODELS,
     seed=r"\d+",
     shard=r"\d+",
     reading="|".join(ids.READINGS),
     condition="|".join(CONDITIONS),
     judge="|".join(experiment.judges).replace(".", r"\."),
-    model="|".join(experiment.models).replace(".", r"\."),
+    model=ANY_MODEL,
 
 
 onstart:
@@ -182,14 +188,6 @@ def template_sha256(name):
     return sha256_file(experiment.prompts / f"{name}.jinja")
 
 
-def label_template(labeller):
-    """Bytes of the template that a labeller's model reads; one without a model reads none."""
-    asks = (
-        experiment.labellers[labeller].base_url or experiment.labellers[labeller].model
-    )
-    return template_sha256("labels") if asks else None
-
-
 def all_shards(pattern, **fixed):
     """Files of every seed and shard."""
     return expand(
@@ -274,29 +272,88 @@ def model_runtime(wildcards, attempt):
     return experiment.resources.runtime * 2 ** (attempt - 1)
 
 
-def serves(judge):
-    """Whether a judging job starts a server for the judge's model."""
-    return experiment.judges[judge].engine == "vllm"
+def asked(wildcards):
+    """The judge or labeller that a job asks."""
+    if "judge" in wildcards.keys():
+        return experiment.judges[wildcards.judge]
+    return experiment.labellers[wildcards.labeller]
 
 
-def judge_gpus(wildcards):
-    """GPUs of a judge whose model the job serves."""
-    return experiment.judges[wildcards.judge].gpus if serves(wildcards.judge) else 0
+def asked_settings(wildcards):
+    """All of the judge or labeller that can change an answer."""
+    return configuration.slice_of(asked(wildcards), *KNOBS)
 
 
-def judge_memory(wildcards, attempt):
-    """MB for the judge's model, or for asking somebody else's; more at each retry."""
-    served = experiment.judges[wildcards.judge].memory_gb
-    return attempt * int(1000 * (served if serves(wildcards.judge) else 2))
+def asked_table(wildcards):
+    """The file of scores or labels that is looked up, if one is."""
+    table = asked(wildcards).table
+    return [str(table)] if table else []
 
 
-def judge_runtime(wildcards, attempt):
+def asked_template(name):
+    """Bytes of the template of a prompt, for those who ask a model; nobody else reads it."""
+    return lambda wildcards: (
+        template_sha256(name) if asked(wildcards).asks_model else None
+    )
+
+
+def served(wildcards):
+    """Whether a job starts a server for the model that it asks."""
+    return asked(wildcards).engine == "vllm"
+
+
+def asked_gpus(wildcards):
+    """GPUs of a model that the job serves."""
+    return asked(wildcards).gpus if served(wildcards) else 0
+
+
+def asked_memory(wildcards, attempt):
+    """MB for the model that the job serves, or for asking somebody else's; more at each retry."""
+    return attempt * int(
+        1000 * (asked(wildcards).memory_gb if served(wildcards) else 2)
+    )
+
+
+def asked_runtime(wildcards, attempt):
     """Minutes, more at each retry."""
-    if serves(wildcards.judge):
-        return model_runtime(wildcards, attempt)
-    return 120 * attempt
+    return model_runtime(wildcards, attempt) if served(wildcards) else 120 * attempt
 
 
-def judge_server_arguments(wildcards):
+def asked_server_arguments(wildcards):
     """What every server is told, where the job starts one: it may change answers."""
-    return experiment.vllm.arguments if serves(wildcards.judge) else ()
+    return experiment.vllm.arguments if served(wildcards) else ()
+
+
+def served_folders():
+    """Folders of models that judging and labelling jobs serve, by the name of the first who has it."""
+    names = {}
+    for kind, askers in (
+        ("judge", experiment.judges),
+        ("labeller", experiment.labellers),
+    ):
+        for name, settings in askers.items():
+            if settings.served_folder:
+                names.setdefault(str(settings.served_folder), f"{kind}-{name}")
+    return {name: folder for folder, name in names.items()}
+
+
+SERVED_FOLDERS = served_folders()
+
+
+def served_files(wildcards):
+    """Files of a model that a judge or labeller has served from a folder."""
+    try:
+        names = files_of_folder(SERVED_FOLDERS[wildcards.served])
+    except SyncR2Error as error:
+        raise WorkflowError(f"Model of {wildcards.served}: {error}")
+    return [f"{SERVED_FOLDERS[wildcards.served]}/{name}" for name in names]
+
+
+def asked_weights(wildcards):
+    """The record of the folder that the job serves, if it serves one."""
+    folder = str(asked(wildcards).served_folder)
+    return [
+        SERVED_RECORD.format(served=name)
+        for name, found in SERVED_FOLDERS.items()
+        if found == folder
+    ]

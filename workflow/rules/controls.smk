@@ -101,7 +101,9 @@ rule fit_baselines:
     params:
         revision=REVISIONS["baselines"],
         n_seeds=len(experiment.seeds),
-        settings=configuration.only(experiment.synchrony, *FOLDS, "profile_lags", "nonlinear"),
+        settings=configuration.only(
+            experiment.synchrony, *FOLDS, "profile_lags", "nonlinear"
+        ),
     script:
         "../scripts/fit_baselines.py"
 

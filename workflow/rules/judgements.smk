@@ -1,6 +1,4 @@
 # Judgements: dialogues -> scores on seven dimensions -> social performance by pair; and what the dialogues are like.
-from syncr2.judges import KNOBS
-
 ALL_DIALOGUES = all_shards(DIALOGUES, pair=PAIRS)
 ALL_JUDGEMENTS = all_shards(JUDGEMENTS, pair=PAIRS, judge=list(experiment.judges))
 
@@ -10,11 +8,8 @@ rule judge_dialogues:
     input:
         scenarios=SCENARIOS,
         dialogues=DIALOGUES,
-        table=lambda wildcards: [
-            Path(file).expanduser()
-            for file in [experiment.judges[wildcards.judge].file]
-            if file
-        ],
+        table=asked_table,
+        weights=asked_weights,
     output:
         JUDGEMENTS,
     log:
@@ -25,16 +20,14 @@ rule judge_dialogues:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        gpu=judge_gpus,
-        mem_mb=judge_memory,
-        runtime=judge_runtime,
+        gpu=asked_gpus,
+        mem_mb=asked_memory,
+        runtime=asked_runtime,
     params:
         revision=REVISIONS["judgements"],
-        settings=lambda wildcards: configuration.slice_of(
-            experiment.judges[wildcards.judge], *KNOBS
-        ),
-        server_arguments=judge_server_arguments,
-        template=template_sha256("judge"),
+        settings=asked_settings,
+        server_arguments=asked_server_arguments,
+        template=asked_template("judge"),
         shard_size=experiment.dialogue.shard_size,
     script:
         "../scripts/judge_dialogues.py"

@@ -1,6 +1,4 @@
 # Labels: dialogues -> emotion and kind of action of every utterance, or labels made elsewhere -> what pairs do.
-from syncr2.judges import KNOBS
-
 LABELS = f"{RESULTS}/labels/{{labeller}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.jsonl"
 ALL_LABELS = all_shards(LABELS, pair=PAIRS, labeller=list(experiment.labellers))
 # Tables of labels made elsewhere, by labeller.
@@ -20,9 +18,8 @@ rule label_utterances:
     input:
         scenarios=SCENARIOS,
         dialogues=DIALOGUES,
-        table=lambda wildcards: [
-            LABEL_FILES[name] for name in [wildcards.labeller] if name in LABEL_FILES
-        ],
+        table=asked_table,
+        weights=asked_weights,
     output:
         LABELS,
     log:
@@ -33,15 +30,14 @@ rule label_utterances:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=asked_gpus,
+        mem_mb=asked_memory,
+        runtime=asked_runtime,
     params:
         revision=REVISIONS["labels"],
-        settings=lambda wildcards: configuration.slice_of(
-            experiment.labellers[wildcards.labeller], *KNOBS
-        ),
-        # Only an engine that asks a model reads the template.
-        template=lambda wildcards: label_template(wildcards.labeller),
+        settings=asked_settings,
+        server_arguments=asked_server_arguments,
+        template=asked_template("labels"),
         shard_size=experiment.dialogue.shard_size,
     script:
         "../scripts/label_utterances.py"

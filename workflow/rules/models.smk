@@ -54,6 +54,25 @@ rule record_model:
         "../scripts/record_model.py"
 
 
+use rule record_model as record_served_model with:
+    input:
+        files=served_files,
+    output:
+        SERVED_RECORD,
+    log:
+        f"{RESULTS}/logs/record_served_model/{{served}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/record_served_model/{{served}}.tsv"
+    wildcard_constraints:
+        served=one_of(SERVED_FOLDERS),
+    params:
+        source=lambda wildcards: {
+            "name": wildcards.served,
+            "path": SERVED_FOLDERS[wildcards.served],
+            "trust_remote_code": False,
+        },
+
+
 rule build_miniature:
     """Build a small untrained model, with tokenizer and chat template, from its seed."""
     input:

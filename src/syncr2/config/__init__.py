@@ -1,8 +1,8 @@
 """The configuration: checked as a whole before anything runs, then given as frozen dataclasses.
 
 What may stand in it is in workflow/schemas/config.schema.yaml (read by `schema`, put in words by `words`);
-what a schema cannot say is in `checks` and `names`; the outcome is an `Experiment` (`experiment`); `docs`
-writes docs/configuration.md.
+what a schema cannot say is in `checks`, `names` and `judging`, with `sections` for what these share; the
+outcome is an `Experiment` (`experiment`); `docs` writes docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from syncr2 import ids
-from syncr2.config import checks, labelling, names
+from syncr2.config import checks, judging, names
 from syncr2.config.checks import BUNDLED_PROMPTS, BUNDLED_SCENARIOS
 from syncr2.config.experiment import (
     Dialogue,
@@ -69,7 +69,7 @@ def load(raw: Mapping[str, Any]) -> Experiment:
         With every problem found, one a line, each with its key, what was found and what is allowed.
     """
     candidate, problems = examine(raw)
-    problems += checks.check(candidate) + names.check(candidate) + labelling.check(candidate)
+    problems += checks.check(candidate) + names.check(candidate) + judging.check(candidate)
     if problems:
         order = {key: i for i, key in enumerate(schema()["properties"])}
         # By section; within one, the schema's findings come first.
@@ -133,7 +133,16 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
 
 def _synchrony(raw: Mapping[str, Any], n_seeds: int) -> Synchrony:
     # The others stand under the same name in both.
-    single = ("folds", "fold_seed", "bootstrap_draws", "null_draws", "baselines", "device", "precision")
+    single = (
+        "folds",
+        "fold_seed",
+        "bootstrap_draws",
+        "null_draws",
+        "baselines",
+        "nonlinear",
+        "device",
+        "precision",
+    )
     return Synchrony(
         protocols=tuple(raw["protocols"]),
         samples=None if raw["samples"] == "auto" else raw["samples"],

@@ -247,7 +247,7 @@ def _profile_lags(candidate: Candidate) -> Iterator[Problem]:
 def _server_arguments(candidate: Candidate) -> Iterator[Problem]:
     """What the workflow tells servers itself: where they listen, what they serve and under which name."""
     places: list[tuple[str | int, ...]] = [("vllm", "arguments")]
-    for section in ("models", "judges"):
+    for section in ("models", "judges", "labels"):
         places += [(section, i, "server_arguments") for i, _ in candidate.sound_items(section)]
     for place in places:
         if not candidate.sound(place):

@@ -8,7 +8,7 @@ from typing import Any
 
 from syncr2 import ids
 from syncr2.judges.base import JudgeSettings
-from syncr2.labellers.base import READ_LABELS, LabellerSettings
+from syncr2.labellers.base import LabellerSettings, labels_of_engine
 from syncr2.miniature_spec import MiniatureSpec
 from syncr2.serving import ServedModel, ServerSettings
 
@@ -117,6 +117,7 @@ class Synchrony:
     null_draws: int
     profile_lags: tuple[int, ...]
     baselines: bool
+    nonlinear: bool
     device: str
     precision: str
     memory_gb: float
@@ -184,10 +185,16 @@ class Experiment:
         """Family by model name."""
         return {name: model.family for name, model in self.models.items()}
 
+    @property
+    def max_label_failures(self) -> dict[str, float]:
+        """Largest share of a pair's dialogues that may be without labels, by labeller."""
+        own = {name: labeller.max_failure_rate for name, labeller in self.labellers.items()}
+        return {name: self.max_failure_rate if rate is None else rate for name, rate in own.items()}
+
     def probes_of(self, labeller: str) -> list[str]:
         """Which of the labels to be probed one labeller gives; a table has to be read for it."""
         settings = self.labellers[labeller]
-        given: tuple[str, ...] = READ_LABELS
+        given = labels_of_engine(settings.engine)
         if settings.engine == "table":
             # It imports pandas, which no other part of planning needs.
             from syncr2.labellers.table import names_in

@@ -1,22 +1,20 @@
-"""What a schema cannot say of models, judges and pairs: names that must differ or match, folders of models.
+"""What a schema cannot say of models and pairs: names that must differ or match, folders of models.
 
 As in `checks`, only values that the schema found right are looked at.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from syncr2 import ids
 from syncr2.addresses import is_address, without_secrets
 from syncr2.config.schema import Candidate, Problem
+from syncr2.config.sections import known_keys, named_twice, names_of, sections, sound_sections
 from syncr2.config.words import Place, nearest
-from syncr2.errors import SyncR2Error
-from syncr2.judges.base import JudgeSettings
 from syncr2.miniature_spec import MiniatureSpec
 
 # Where a model may come from.
@@ -27,30 +25,15 @@ _PAIR_COLUMNS = ("model_1", "model_2", "family", "sync_r2", "social_performance"
 
 
 def check(candidate: Candidate) -> list[Problem]:
-    """Everything wrong with models, judges and pairs that the schema could not see."""
-    checks = (_models, _endpoints, _covariates, _pairs, _pairs_with_states, _judges)
+    """Everything wrong with models and pairs that the schema could not see."""
+    checks = (_models, _endpoints, _published_format, _covariates, _pairs, _pairs_with_states)
     return [problem for each in checks for problem in each(candidate)]
 
 
-def _twice(place: str, names: Iterable[tuple[int, str]]) -> Iterator[Problem]:
-    """Names that stand for the same folder or row; on some machines a file's name does not know case."""
-    first: dict[str, tuple[int, str]] = {}
-    for index, name in names:
-        before, like = first.setdefault(name.lower(), (index, name))
-        if before != index:
-            same = "" if like == name else f" (only case differs from `{like}`, and some disks ignore it)"
-            yield Problem(
-                (place, index, "name"),
-                f"{place}[{index}].name: found `{name}`, which {place}[{before}] has already{same}; "
-                "allowed: a name that no other has.",
-            )
-
-
 def _models(candidate: Candidate) -> Iterator[Problem]:
-    yield from _twice("models", _named(candidate, "models"))
-    for i, model in enumerate(_items(candidate, "models")):
+    yield from named_twice(candidate, "models")
+    for i, right in enumerate(sound_sections(candidate, "models")):
         at = candidate.where("models", i)
-        right = {key: value for key, value in model.items() if candidate.sound(("models", i, key))}
         for key, text in _model(right):
             yield Problem(("models", i), f"{at}{key}: {text}")
 
@@ -64,7 +47,7 @@ def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if path and miniature is not None:
         yield "", "found both `path` and `miniature`; allowed: one of them."
     elif path:
-        yield from ((".path", text) for text in _path(path))
+        yield from ((".path", text) for text in path_problems(path))
     elif miniature is None and endpoint is None and set(_SOURCES) <= set(model):
         yield (
             "",
@@ -72,10 +55,8 @@ def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "alone (docs/configuration.md).",
         )
     if miniature is not None:
-        try:
-            MiniatureSpec.from_dict(_known(miniature, MiniatureSpec))
-        except SyncR2Error as error:
-            yield ".miniature", str(error).removeprefix("miniature: ")
+        for problem in MiniatureSpec.problems_of(known_keys(miniature, MiniatureSpec)):
+            yield ".miniature", problem
     revision, template = model.get("revision"), model.get("chat_template")
     if revision and (miniature is not None or (path and Path(path).expanduser().is_dir())):
         yield ".revision", f"found `{revision}`, but only a Hugging Face id has revisions; leave it out."
@@ -105,7 +86,8 @@ def _endpoint(
             )
 
 
-def _path(path: str) -> Iterator[str]:
+def path_problems(path: str) -> Iterator[str]:
+    """What is wrong with a model's path: it is neither its folder nor a Hugging Face id."""
     local = Path(path).expanduser()
     if local.is_dir():
         if not (local / "config.json").is_file():
@@ -126,12 +108,26 @@ def _endpoints(candidate: Candidate) -> Iterator[Problem]:
     """With the engine `openai` every model is spoken for by a server that runs already."""
     if not candidate.sound(("dialogue", "engine")) or candidate.raw["dialogue"]["engine"] != "openai":
         return
-    for i, model in enumerate(_items(candidate, "models")):
+    for i, model in enumerate(sections(candidate, "models")):
         if candidate.sound(("models", i, "endpoint")) and model["endpoint"] is None:
             yield Problem(
                 ("models", i, "endpoint"),
                 f"{candidate.where('models', i)}.endpoint: found none, but dialogue.engine is `openai`, "
                 "which starts no server; allowed: the address of one that runs, or another engine.",
+            )
+
+
+def _published_format(candidate: Candidate) -> Iterator[Problem]:
+    """The published protocol writes chat formats by hand, so it needs the model's tokenizer."""
+    if not candidate.sound(("dialogue", "protocol")) or candidate.raw["dialogue"]["protocol"] != "paper":
+        return
+    for i, model in enumerate(sections(candidate, "models")):
+        if _speaks_only(candidate, i, model):
+            yield Problem(
+                ("models", i, "endpoint"),
+                f"{candidate.where('models', i)}: found `endpoint` alone, but dialogue.protocol is `paper`, "
+                "whose chat formats need the model's tokenizer; allowed: its `path` beside `endpoint`, or "
+                "another protocol (`corrected`).",
             )
 
 
@@ -145,7 +141,7 @@ def _covariates(candidate: Candidate) -> Iterator[Problem]:
     """Each one asked for must be a number of every model."""
     of_model = {
         i: model["covariates"]
-        for i, model in enumerate(_items(candidate, "models"))
+        for i, model in enumerate(sections(candidate, "models"))
         if candidate.sound(("models", i, "covariates"))
     }
     known = list(dict.fromkeys(name for covariates in of_model.values() for name in covariates))
@@ -174,9 +170,9 @@ def _covariates(candidate: Candidate) -> Iterator[Problem]:
 
 
 def _pairs(candidate: Candidate) -> Iterator[Problem]:
-    names = [name for _, name in _named(candidate, "models")]
+    names = [name for _, name in names_of(candidate, "models")]
     # A model whose own name is wrong may be the one that a pair means.
-    all_known = 0 < len(names) == len(_items(candidate, "models"))
+    all_known = 0 < len(names) == len(sections(candidate, "models"))
     first: dict[frozenset[str], int] = {}
     for i, pair in candidate.sound_items("pairs"):
         at = candidate.where("pairs", i)
@@ -197,7 +193,7 @@ def _pairs_with_states(candidate: Candidate) -> Iterator[Problem]:
     """SyncR² needs at least one pair of models that both have states."""
     if not candidate.sound(("pairs",), ("models",)):
         return
-    models = _items(candidate, "models")
+    models = sections(candidate, "models")
     without = {model["name"] for i, model in enumerate(models) if _speaks_only(candidate, i, model)}
     pairs = candidate.raw["pairs"]
     if pairs == "all":
@@ -209,48 +205,3 @@ def _pairs_with_states(candidate: Candidate) -> Iterator[Problem]:
             "least one pair of models with `path` or `miniature`. Known by their `endpoint` alone: "
             f"{', '.join(sorted(without))}.",
         )
-
-
-def _judges(candidate: Candidate) -> Iterator[Problem]:
-    yield from _twice("judges", _named(candidate, "judges"))
-    for i, judge in enumerate(_items(candidate, "judges")):
-        at = candidate.where("judges", i)
-        right = {key: value for key, value in judge.items() if candidate.sound(("judges", i, key))}
-        if right.get("engine") == "openai":
-            missing = [key for key in ("model", "base_url") if key in right and not right[key]]
-            if missing:
-                found = "neither `model` nor `base_url`" if len(missing) == 2 else f"no `{missing[0]}`"
-                yield Problem(("judges", i), f"{at}: found {found}; the engine `openai` needs both.")
-        if right.get("engine") == "vllm" and "model" in right and not right["model"]:
-            yield Problem(("judges", i), f"{at}: found no `model`; the engine `vllm` needs one.")
-        if right.get("engine") == "table" and "file" in right:
-            file = right["file"]
-            if not file:
-                yield Problem(("judges", i), f"{at}: found no `file`; the engine `table` needs one.")
-            elif not Path(file).expanduser().is_file():
-                yield Problem(
-                    ("judges", i), f"{at}.file: found {file!r}, which is no file; allowed: a table of scores."
-                )
-        try:
-            # Any name, and the engine that needs nothing: what these two must be was said before.
-            JudgeSettings.from_dict(_known({**right, "name": "?", "engine": "surface"}, JudgeSettings))
-        except SyncR2Error as error:
-            yield Problem(("judges", i), f"{at}: {str(error).removeprefix('Judge ?: ')}")
-
-
-def _items(candidate: Candidate, key: str) -> list[Mapping[str, Any]]:
-    """The sections of a list; one that is no section counts as empty, so that positions stay."""
-    items = candidate.raw.get(key) if isinstance(candidate.raw, Mapping) else None
-    return [item if isinstance(item, Mapping) else {} for item in items] if isinstance(items, list) else []
-
-
-def _named(candidate: Candidate, key: str) -> list[tuple[int, str]]:
-    """Positions and names of a list's sections, where the name is right."""
-    items = enumerate(_items(candidate, key))
-    return [(i, item["name"]) for i, item in items if candidate.sound((key, i, "name"))]
-
-
-def _known(values: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """Without the keys that the schema does not know, for it has named them already."""
-    fields = {field.name for field in dataclasses.fields(kind)}
-    return {key: value for key, value in values.items() if key in fields}

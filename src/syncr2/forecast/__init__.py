@@ -14,7 +14,7 @@ from typing import Any
 
 from syncr2.config import Experiment
 from syncr2.forecast.calibration import Taken, finished, spoken
-from syncr2.forecast.facts import GPUS, Speech, speech_of
+from syncr2.forecast.facts import GPUS, REFERENCE, Speech, speech_of
 from syncr2.forecast.plan import Plan
 from syncr2.forecast.planned import Planned, records_bytes
 
@@ -125,7 +125,7 @@ def forecast(experiment: Experiment) -> Forecast:
         sum(each.bytes for each in done.values()) + records_bytes(len(done)),
         tuple(rules),
         speech,
-        {name: size.source for name, size in plan.sizes.items()},
+        {name: size.source for name, size in plan.amounts.sizes.items()},
     )
 
 
@@ -163,23 +163,23 @@ def _cost(rule: str, jobs: Sequence[Planned], taken: dict[Planned, Taken]) -> Ru
 
 
 def _slower(rule: str, kind: str) -> float:
-    """How much longer than an H100 a kind of GPU takes: by memory where answers are written, else by rate."""
-    here, device = GPUS["H100"], GPUS[kind]
+    """How much longer than the reference a kind of GPU takes: by memory where it writes, else by rate."""
+    here, device = GPUS[REFERENCE], GPUS[kind]
     return here.bandwidth / device.bandwidth if rule == "play_dialogues" else here.flops / device.flops
 
 
 def _counts(experiment: Experiment, plan: Plan, jobs: Sequence[Planned], n_done: int) -> dict[str, float]:
     per_pair = experiment.scenarios.episodes * len(experiment.seeds)
     dialogues = len(experiment.ordered_pairs) * per_pair
-    turns = dialogues * plan.speech.turns
-    with_states = len(experiment.pairs_with_states) * per_pair * plan.speech.turns
+    turns = dialogues * plan.amounts.speech.turns
+    with_states = len(experiment.pairs_with_states) * per_pair * plan.amounts.speech.turns
     return {
         "models": len(experiment.models),
         "ordered pairs": len(experiment.ordered_pairs),
         "dialogues": dialogues,
         "turns": round(turns),
-        "prompt tokens": round(dialogues * plan.prompt_tokens()),
-        "generated tokens": round(turns * plan.speech.answer),
+        "prompt tokens": round(dialogues * plan.amounts.prompt_tokens()),
+        "generated tokens": round(turns * plan.amounts.speech.answer),
         "states": round(with_states * len(plan.readings)),
         "jobs": len(jobs),
         "jobs done": n_done,

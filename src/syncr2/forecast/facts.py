@@ -63,6 +63,11 @@ GPUS = {
 CPU_FLOPS = 28e9
 CPU_STEP = 0.0008  # seconds a block and token, small models
 LOAD_BYTES = 1e9  # weights read a second
+GPU_FLOAT64 = 20e12  # on the tensor cores of an H100, a third of what is stated
+SERVER_START = 60.0  # seconds until servers answer, beside reading the weights
+REQUEST = 6.0  # seconds until a judge or labeller answers
+# The kind of GPU that seconds are given for.
+REFERENCE = "H100"
 
 
 class Speech(NamedTuple):

@@ -8,17 +8,24 @@ dialogue, it leaves exactly one record, with a status that says so.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncr2.errors import SyncR2Error
-from syncr2.judges.base import KNOBS, Case, DialogueKey, JudgeEngine, JudgeSettings, Line, Verdict
+from syncr2.judges.base import (
+    KNOBS,
+    Case,
+    DialogueKey,
+    JudgeEngine,
+    JudgeSettings,
+    Line,
+    Verdict,
+    log_losses,
+)
 from syncr2.judges.dimensions import DIMENSIONS, Dimension, check_scores, overall
 from syncr2.judges.orders import JUDGEMENT_FORMAT, case_of, presented_first, record_of, swapped
 
 if TYPE_CHECKING:
-    from syncr2.judges.asking import Backoff
+    from syncr2.endpoints import Backoff
     from syncr2.judges.served import Hosting
     from syncr2.prompts import Prompts
     from syncr2.scenarios import ScenarioSet
@@ -38,8 +45,6 @@ __all__ = [
     "judge_shard",
     "overall",
 ]
-
-_log = logging.getLogger(__name__)
 
 
 def judge_shard(
@@ -89,17 +94,12 @@ def judge_shard(
     engine = _engine(settings, prompts, backoff, hosting)
     verdicts = engine.judge(cases)
     provenance = engine.provenance()
-    records = []
-    for i, dialogue in enumerate(dialogues):
-        own = verdicts[i * len(orders) : (i + 1) * len(orders)]
-        record = record_of(dialogue, settings, own, provenance)
-        if record["status"] != "ok":
-            _log.warning(
-                "Judge %s, %s, seed %s, episode %s: %s. %s",
-                *(settings.name, dialogue["pair"], dialogue["seed"], dialogue["episode_id"]),
-                *(record["status"], record["error"]),
-            )
-        records.append(record)
+    step = len(orders)
+    records = [
+        record_of(dialogue, settings, verdicts[step * i : step * (i + 1)], provenance)
+        for i, dialogue in enumerate(dialogues)
+    ]
+    log_losses(settings, records)
     return records
 
 
@@ -119,12 +119,6 @@ def _engine(
         from syncr2.world.oracle import OracleJudge
 
         return OracleJudge()
-    if settings.engine == "vllm":
-        from syncr2.judges.served import ServedJudge
+    from syncr2.judges.model import ModelJudge
 
-        if hosting is None:
-            raise SyncR2Error(f"{settings.who}: its engine starts a server, and nobody said how.")
-        return ServedJudge(settings, prompts, hosting, backoff)
-    from syncr2.judges.openai import OpenAIJudge
-
-    return OpenAIJudge(settings, prompts, backoff)
+    return ModelJudge(settings, prompts, backoff, hosting)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from syncr2.endpoints import Backoff, RequestError, answered, key_from_environment, new_client, without_key
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text
 from syncr2.judges.answers import MalformedAnswerError
 from syncr2.judges.base import JudgeSettings, Status
-from syncr2.judges.cache import AnswerCache, CachedAnswer, cache_key
-from syncr2.judges.replies import Reply, RequestError, read_reply, request_error
+from syncr2.judges.cache import AnswerCache, CachedAnswer, cache_key, weights_at_endpoint
+from syncr2.judges.replies import Reply, read_reply
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -31,34 +31,6 @@ _log = logging.getLogger(__name__)
 _WRONG_ADDRESS = (401, 403, 404)
 # Characters of an unusable answer that are kept: all of what models give, the beginning of a runaway.
 _LONGEST_RAW = 20_000
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """How long to wait before a request is sent again.
-
-    Attributes
-    ----------
-    first : float
-        Seconds after the first failure in a row.
-    factor : float
-        Each further failure waits this many times longer.
-    longest : float
-        No wait is longer, in seconds, even if the server asks for it in Retry-After.
-    """
-
-    first: float = 1.0
-    factor: float = 2.0
-    longest: float = 60.0
-
-    def seconds(self, failures: int, retry_after: float | None, spread: float) -> float:
-        """Seconds to wait after `failures` failures in a row.
-
-        `spread` from 0 to 1 shortens a wait by up to a half, so that requests refused together do not return
-        together. A wait that the server asked for is never shortened below what it asked.
-        """
-        own = self.first * self.factor ** min(failures - 1, 64) * (1.0 - spread / 2.0)
-        return min(self.longest, own if retry_after is None else max(own, retry_after))
 
 
 @dataclass(frozen=True)
@@ -105,6 +77,18 @@ class Asked(NamedTuple):
     made_by: dict[str, Any]
 
 
+class AskerLike(Protocol):
+    """Somebody who can be asked: `Asker`, or `syncr2.judges.served.ServedAsker`."""
+
+    def ask(self, questions: Sequence[Question]) -> list[Asked]:
+        """Ask each question; one outcome each, in order."""
+        ...
+
+    def provenance(self) -> dict[str, Any]:
+        """Say what the answers depend on."""
+        ...
+
+
 class Asker:
     """Ask an endpoint questions, several at a time.
 
@@ -115,6 +99,8 @@ class Asker:
     form : Form
     backoff : Backoff, optional
         Waiting times between requests.
+    weights : mapping, optional
+        Whose weights answer, for the cache; by default what the settings say of the endpoint.
 
     Raises
     ------
@@ -124,11 +110,18 @@ class Asker:
         then nothing but failures would follow.
     """
 
-    def __init__(self, settings: JudgeSettings, form: Form, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        settings: JudgeSettings,
+        form: Form,
+        backoff: Backoff | None = None,
+        weights: Mapping[str, Any] | None = None,
+    ) -> None:
         self._settings = settings
         self._form = form
         self._backoff = backoff or Backoff()
-        self._key = _api_key(settings)
+        self._weights = weights or weights_at_endpoint(settings)
+        self._key = key_from_environment(settings.who, "api_key_env", settings.api_key_env)
         self._cache = AnswerCache(settings.cache) if settings.cache else None
         self._reached = False
 
@@ -178,22 +171,12 @@ class Asker:
 
     def _client(self) -> AsyncOpenAI:
         try:
-            from openai import AsyncOpenAI
+            return new_client(self._settings.base_url or "", self._key, self._settings.timeout)
         except ImportError:
             raise SyncR2Error(
                 f"{self._settings.who}: its engine needs the package openai, which is not installed "
                 "here. Install the extra `models` of this package."
             ) from None
-        client = AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self._settings.base_url,
-            timeout=self._settings.timeout,
-            max_retries=0,
-        )
-        # The client also picks up identifiers of an OpenAI account from the environment, and would send them
-        # to whatever server is asked here.
-        client.organization = client.project = client.admin_api_key = None
-        return client
 
     async def _ask_one(self, client: AsyncOpenAI, question: Question) -> Asked:
         made_by: dict[str, Any] = {"prompt_sha256": sha256_text(question.prompt), "cached": False}
@@ -240,7 +223,7 @@ class Asker:
         return without_answer(self._settings.retries + 1)
 
     def _key_of(self, question: Question) -> str:
-        return cache_key(self._settings, self._request(question), self._form.version)
+        return cache_key(self._weights, self._request(question), self._form.version)
 
     def _kept_answer(self, key: str, question: Question) -> tuple[CachedAnswer, Any] | None:
         cached = self._cache.get(key) if self._cache else None
@@ -267,18 +250,9 @@ class Asker:
 
     async def _send(self, client: AsyncOpenAI, question: Question) -> Reply:
         """Send one request; every way in which it can fail becomes a RequestError."""
-        import openai
-
-        request, timeout = self._request(question), self._settings.timeout
-        try:
-            # The client's own timeout counts from one byte to the next; this one is for the whole answer.
-            async with asyncio.timeout(timeout):
-                # The raw response, because the client takes apart a malformed body without a word.
-                response = await client.chat.completions.with_raw_response.create(**request)
-        except TimeoutError:
-            raise RequestError(f"No whole answer within {timeout:g} s.", may_pass=True) from None
-        except openai.OpenAIError as error:
-            raise request_error(error) from None
+        # The raw response, because the client takes apart a malformed body without a word.
+        request = client.chat.completions.with_raw_response.create(**self._request(question))
+        response = await answered(request, self._settings.timeout)
         self._reached = True
         return read_reply(response.http_response.text)
 
@@ -298,27 +272,7 @@ class Asker:
         )
 
     def _without_key(self, text: str) -> str:
-        """Take out what must not be kept; servers do quote keys in their error messages."""
-        return text if self._key is None else text.replace(self._key, "[key]")
-
-
-def _api_key(settings: JudgeSettings) -> str | None:
-    name = settings.api_key_env
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise SyncR2Error(
-            f"{settings.who}: api_key_env names the environment variable {name}, which is not set or "
-            f"empty. Set it where the workflow runs (export {name}=…), or set api_key_env to null if no key "
-            "is needed."
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise SyncR2Error(
-            f"{settings.who}: the environment variable {name} holds characters that no key has "
-            "(spaces, line ends, or beyond ASCII). Was it copied with something around it?"
-        )
-    return key
+        return without_key(text, self._key)
 
 
 def _complaint(error: str) -> str:

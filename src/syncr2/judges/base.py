@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
     from syncr2.views import JudgeView
 
 AGENTS: tuple[Literal["agent1"], Literal["agent2"]] = ("agent1", "agent2")
-ENGINES = ("surface", "openai", "vllm", "table", "oracle")
-# Settings that cannot change an answer, so neither a file of judgements nor a cached answer depends on them.
-KNOBS = ("api_key_env", "retries", "timeout", "concurrency", "cache", "gpus", "memory_gb", "memory_share")
+# Engines that ask a model, with what they need to know of it; the others need no prompt.
+ASKING = {"openai": ("model", "base_url"), "vllm": ("model",)}
+_NEEDED = {**ASKING, "table": ("file",)}
+# Settings that cannot change an answer, so neither a file of judgements nor a cached answer depends on them;
+# `max_failure_rate` is a labeller's own.
+KNOBS = (
+    *("api_key_env", "retries", "timeout", "concurrency", "cache", "gpus", "memory_gb", "memory_share"),
+    "max_failure_rate",
+)
+
+_log = logging.getLogger(__name__)
 
 Status = Literal["ok", "failed", "refused", "truncated"]
 
@@ -67,6 +76,7 @@ class JudgeSettings:
     # What it is and what it does, in messages.
     KIND: ClassVar[str] = "Judge"
     DONE: ClassVar[str] = "judged"
+    ENGINES: ClassVar[tuple[str, ...]] = ("surface", "openai", "vllm", "table", "oracle")
 
     name: str
     engine: str
@@ -100,6 +110,17 @@ class JudgeSettings:
         """The file that the engine "table" reads; None for other engines."""
         return Path(self.file).expanduser() if self.engine == "table" and self.file else None
 
+    @property
+    def asks_model(self) -> bool:
+        """Whether a model is asked, so that the prompt's template counts."""
+        return self.engine in ASKING
+
+    @property
+    def served_folder(self) -> Path | None:
+        """The folder of the model that the job serves; None where it serves none, or a Hugging Face id."""
+        folder = Path(self.model).expanduser() if self.engine == "vllm" and self.model else None
+        return folder if folder and folder.is_dir() else None
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from the config's mapping.
@@ -107,47 +128,63 @@ class JudgeSettings:
         Raises
         ------
         SyncR2Error
-            If a key is unknown or missing, or a value is out of range; the message names the judge and the
-            key.
+            If keys are unknown or missing, or values out of range: all of them, one a line, each with the
+            judge and the key.
+        """
+        if wrong := cls.problems_of(values):
+            label = f"{cls.KIND} {values.get('name', '(without a name)')}"
+            raise SyncR2Error("\n".join(f"{label}: {problem}" for problem in wrong))
+        # As a tuple, whatever a file or a rule's params made of it: the settings are compared.
+        return cls(**{**values, "server_arguments": tuple(values.get("server_arguments", ()))})
+
+    @classmethod
+    def problems_of(cls, values: Mapping[str, Any], unsound: Container[str] = ()) -> list[str]:
+        """Everything wrong with the config's mapping, a sentence each, without the judge's name.
+
+        Parameters
+        ----------
+        values : mapping
+        unsound : container of str
+            Keys of which something is known to be wrong, so that they are not in `values`.
         """
         known = [field.name for field in fields(cls)]
-        label = f"{cls.KIND} {values.get('name', '(without a name)')}"
+        found = []
         for key in values:
             if key not in known:
                 near = get_close_matches(str(key), known, n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
-                raise SyncR2Error(f"{label}: unknown key {key!r}.{hint} Allowed: {', '.join(known)}.")
+                found.append(f"unknown key {key!r}.{hint} Allowed: {', '.join(known)}.")
+        named = {"name": None, "engine": None, **{key: values[key] for key in values if key in known}}
         for key in ("name", "engine"):
-            if not isinstance(values.get(key), str) or not values[key]:
-                raise SyncR2Error(f"{label}: {key} has to be given, as a word.")
-        # As a tuple, whatever a file or a rule's params made of it: the settings are compared.
-        settings = cls(**{**values, "server_arguments": tuple(values.get("server_arguments", ()))})
-        settings._check(label)
-        return settings
+            if key not in unsound and (not isinstance(named[key], str) or not named[key]):
+                found.append(f"{key} has to be given, as a word.")
+                named[key] = None
+        return found + list(cls(**named)._problems(unsound))
 
-    def _check(self, label: str) -> None:
-        if self.engine not in ENGINES:
-            raise SyncR2Error(f"{label}: engine is {self.engine!r}; allowed: {', '.join(ENGINES)}.")
-        needed = {"openai": ("model", "base_url"), "vllm": ("model",), "table": ("file",)}.get(
-            self.engine, ()
-        )
+    def _problems(self, unsound: Container[str]) -> Iterator[str]:
+        if self.engine is not None and self.engine not in self.ENGINES:
+            yield f"engine is {self.engine!r}; allowed: {', '.join(self.ENGINES)}."
+        needed = _NEEDED.get(self.engine, ())
+        missing = [f"`{key}`" for key in needed if getattr(self, key) is None and key not in unsound]
+        if missing:
+            found = f"neither {' nor '.join(missing)}" if len(missing) > 1 else f"no {missing[0]}"
+            needs = "both" if len(needed) > 1 else "one"
+            yield f"found {found}; the engine `{self.engine}` needs {needs}."
         for key in ("model", "base_url", "revision", "file", "api_key_env", "cache"):
             value = getattr(self, key)
             if value is not None and (not isinstance(value, str) or not value):
-                raise SyncR2Error(f"{label}: {key} is {value!r}; a text or null is needed.")
-            if value is None and key in needed:
-                raise SyncR2Error(f"{label}: {key} is missing; the engine {self.engine} needs it.")
+                yield f"{key} is {value!r}; a text or null is needed."
         if not isinstance(self.both_orders, bool):
-            raise SyncR2Error(f"{label}: both_orders is {self.both_orders!r}; true or false is needed.")
-        if self.api_key_env is not None and not self.api_key_env.isidentifier():
+            yield f"both_orders is {self.both_orders!r}; true or false is needed."
+        if isinstance(self.api_key_env, str) and self.api_key_env and not self.api_key_env.isidentifier():
             # Not shown: what stands there may well be the key itself.
-            raise SyncR2Error(
-                f"{label}: api_key_env has to be the name of an environment variable, such as JUDGE_API_KEY, "
+            yield (
+                "api_key_env has to be the name of an environment variable, such as JUDGE_API_KEY, "
                 "not the key itself."
             )
-        if self.base_url is not None and not is_address(self.base_url):
-            raise SyncR2Error(
-                f"{label}: base_url is {without_secrets(self.base_url)!r}; an address such as "
+        if isinstance(self.base_url, str) and self.base_url and not is_address(self.base_url):
+            yield (
+                f"base_url is {without_secrets(self.base_url)!r}; an address such as "
                 "http://localhost:8000/v1 is needed, without user name, password or query: the config and "
                 "the records are no place for keys (see api_key_env)."
             )
@@ -163,7 +200,18 @@ class JudgeSettings:
                 continue
             number = isinstance(value, (int, float) if may_be_float else int) and not isinstance(value, bool)
             if not number or value is None or not math.isfinite(value) or value < low:
-                raise SyncR2Error(f"{label}: {key} is {value!r}; {allowed} is needed.")
+                yield f"{key} is {value!r}; {allowed} is needed."
+
+
+def log_losses(settings: JudgeSettings, records: Iterable[Mapping[str, Any]]) -> None:
+    """Say of every record without scores or labels why it has none."""
+    for record in records:
+        if record["status"] != "ok":
+            _log.warning(
+                "%s, %s, seed %s, episode %s: %s. %s",
+                *(settings.who, record["pair"], record["seed"], record["episode_id"]),
+                *(record["status"], record["error"]),
+            )
 
 
 @dataclass(frozen=True)

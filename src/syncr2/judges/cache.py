@@ -31,31 +31,28 @@ class CachedAnswer:
     attempts: int
 
 
-def cache_key(settings: JudgeSettings, request: Mapping[str, Any], version: str) -> str:
+def cache_key(weights: Mapping[str, Any], request: Mapping[str, Any], version: str) -> str:
     """SHA-256 of all that can change the answer to a request.
 
-    The request in full (model, messages, sampling, schema), the version of what is asked for, and whose
-    weights answer: the revision where the config gives one, or else the address; of a model that the job
-    serves, how it is served. Retries, time limits, concurrency and keys are not in it.
+    Retries, time limits, concurrency and keys are not in it.
 
     Parameters
     ----------
-    settings : JudgeSettings
+    weights : mapping
+        Whose weights answer (`weights_at_endpoint`, `syncr2.judges.served.served_weights`); the model's name
+        is in the request.
     request : mapping
-        Body of the first request about a case; the complaints of later ones follow from the answers.
+        Body of the first request about a case, in full (model, messages, sampling, schema); the complaints
+        of later ones follow from the answers.
     version : str
         Of the answer's schema.
     """
-    key = {"schema": version, **_weights(settings), "request": dict(request)}
+    key = {"schema": version, **weights, "request": dict(request)}
     return sha256_text(json.dumps(key, sort_keys=True, ensure_ascii=True, allow_nan=False))
 
 
-def _weights(settings: JudgeSettings) -> dict[str, Any]:
-    """Whose weights answer. The model's name is in the request."""
-    if settings.engine == "vllm":
-        # The address is another one in every job.
-        own = ("revision", "dtype", "context", "quantization", "server_arguments")
-        return {"vllm": {key: getattr(settings, key) for key in own}}
+def weights_at_endpoint(settings: JudgeSettings) -> dict[str, Any]:
+    """Whose weights answer at an endpoint: the revision if the config gives one, else the address."""
     return {"revision": settings.revision} if settings.revision else {"endpoint": settings.base_url}
 
 

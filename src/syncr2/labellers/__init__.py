@@ -1,16 +1,17 @@
-"""Labellers say of every utterance which emotion it bears and what kind of action it is, or any other label.
+"""Labellers say of every utterance which emotion it bears, what kind of action it is, or any other label.
 
-Engines: `openai` (a model behind any OpenAI-compatible endpoint), `table` (labels made elsewhere) and
+Engines: `openai` (a model behind any OpenAI-compatible endpoint), `vllm` (the same, behind a server that the
+job starts), `table` (labels made elsewhere), `world` (read back, for dialogues of the toy world) and
 `surface` (rules over words; for demonstrations, of no scientific meaning). Whatever happens to a dialogue, it
 leaves exactly one record, with a status that says so.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from syncr2.judges.base import log_losses
 from syncr2.judges.orders import case_of
 from syncr2.labellers.base import (
     ACTIONS,
@@ -22,7 +23,8 @@ from syncr2.labellers.base import (
 )
 
 if TYPE_CHECKING:
-    from syncr2.judges.asking import Backoff
+    from syncr2.endpoints import Backoff
+    from syncr2.judges.served import Hosting
     from syncr2.prompts import Prompts
     from syncr2.scenarios import ScenarioSet
 
@@ -40,8 +42,6 @@ __all__ = [
 LABELS_FORMAT = "syncr2/labels/1"
 _COPIED = ("episode_id", "environment_id", "pair", "agent1", "agent2", "seed")
 
-_log = logging.getLogger(__name__)
-
 
 def label_shard(
     scenarios: ScenarioSet,
@@ -50,6 +50,7 @@ def label_shard(
     settings: LabellerSettings,
     *,
     backoff: Backoff | None = None,
+    hosting: Hosting | None = None,
 ) -> list[dict[str, Any]]:
     """Label the dialogues of one shard.
 
@@ -60,10 +61,10 @@ def label_shard(
     dialogues : sequence of mapping
         Records of format syncr2/dialogue/1.
     prompts : Prompts
-        Prompt templates; only the openai engine uses them.
+        Prompt templates; only the engines that ask a model use them.
     settings : LabellerSettings
-    backoff : Backoff, optional
-        Waiting times between requests of the openai engine.
+    backoff, hosting
+        As for `syncr2.judges.judge_shard`.
 
     Returns
     -------
@@ -78,17 +79,10 @@ def label_shard(
         if the table of labels cannot be read.
     """
     episodes = {episode.id: episode for episode in scenarios.episodes}
-    engine = _engine(settings, prompts, backoff)
+    engine = _engine(settings, prompts, backoff, hosting)
     found = engine.label([case_of(episodes, dialogue) for dialogue in dialogues])
     provenance = engine.provenance()
-    for dialogue, one in zip(dialogues, found, strict=True):
-        if one.status != "ok":
-            _log.warning(
-                "%s, %s, seed %s, episode %s: %s. %s",
-                *(settings.who, dialogue["pair"], dialogue["seed"], dialogue["episode_id"]),
-                *(one.status, one.error),
-            )
-    return [
+    records = [
         {
             "format": LABELS_FORMAT,
             **{key: dialogue[key] for key in _COPIED},
@@ -103,9 +97,13 @@ def label_shard(
         }
         for dialogue, one in zip(dialogues, found, strict=True)
     ]
+    log_losses(settings, records)
+    return records
 
 
-def _engine(settings: LabellerSettings, prompts: Prompts, backoff: Backoff | None) -> LabellerEngine:
+def _engine(
+    settings: LabellerSettings, prompts: Prompts, backoff: Backoff | None, hosting: Hosting | None
+) -> LabellerEngine:
     # Imported here, so that reading the config loads no engine.
     if settings.engine == "surface":
         from syncr2.labellers.surface import SurfaceLabeller
@@ -115,6 +113,10 @@ def _engine(settings: LabellerSettings, prompts: Prompts, backoff: Backoff | Non
         from syncr2.labellers.table import TableLabeller
 
         return TableLabeller(settings)
-    from syncr2.labellers.openai import OpenAILabeller
+    if settings.engine == "world":
+        from syncr2.world.labeller import WorldLabeller
 
-    return OpenAILabeller(settings, prompts, backoff)
+        return WorldLabeller()
+    from syncr2.labellers.model import ModelLabeller
+
+    return ModelLabeller(settings, prompts, backoff, hosting)

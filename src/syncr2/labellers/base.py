@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from syncr2.errors import SyncR2Error
 from syncr2.judges.base import Case, JudgeSettings, Status
-
-ENGINES = ("openai", "surface", "table")
 
 
 class Class(NamedTuple):
@@ -40,21 +37,29 @@ ACTIONS = (
 EMOTION, ACTION = "emotion", "action"
 # What an engine that reads the dialogue labels; a table has labels of its own.
 READ_LABELS = (EMOTION, ACTION)
+# What can be read from turns of the toy world, in the columns of `syncr2.world.tables`.
+WORLD_LABELS = (
+    *(EMOTION, "valence", "act", "intention", ACTION, "offer_level"),
+    *("trust", "partner_trust", "well_formed"),
+)
 
 
 @dataclass(frozen=True)
 class LabellerSettings(JudgeSettings):
-    """One labeller of the config: a judge's settings, but there is one order of presenting."""
+    """One labeller of the config: a judge's settings, but there is one order of presenting.
+
+    Attributes
+    ----------
+    max_failure_rate : float or None
+        Largest part of a pair's dialogues that may be without labels, 0..1. None: the statistics' own.
+    """
 
     KIND: ClassVar[str] = "Labeller"
     DONE: ClassVar[str] = "labelled"
+    ENGINES: ClassVar[tuple[str, ...]] = ("openai", "vllm", "surface", "table", "world")
 
     both_orders: bool = False
-
-    def _check(self, label: str) -> None:
-        if self.engine not in ENGINES:
-            raise SyncR2Error(f"{label}: engine is {self.engine!r}; allowed: {', '.join(ENGINES)}.")
-        super()._check(label)
+    max_failure_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ class Labelled:
     error: str | None
     raw: str | None
     made_by: Mapping[str, Any]
+
+
+def labels_of_engine(engine: str) -> tuple[str, ...]:
+    """Names of the labels that an engine gives; a table's are its columns (`labellers.table.names_in`)."""
+    return WORLD_LABELS if engine == "world" else READ_LABELS
 
 
 class LabellerEngine(Protocol):

@@ -11,14 +11,12 @@ import asyncio
 import http.client
 import json
 import logging
-import os
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from syncr2.endpoints import Backoff, RequestError, answered, key_from_environment, new_client, without_key
 from syncr2.errors import SyncR2Error
-from syncr2.judges.asking import Backoff
-from syncr2.judges.replies import RequestError, request_error
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -119,7 +117,8 @@ class Connection:
         self.server = server
         self._label = f"Model {model_name}"
         self._patience = patience
-        self._key = _api_key(self._label, getattr(server, "api_key_env", None))
+        variable = getattr(server, "api_key_env", None)
+        self._key = key_from_environment(self._label, "endpoint.api_key_env", variable)
         self._client: AsyncOpenAI | None = None
         self._restarts = 0
         self._restarting = asyncio.Lock()
@@ -204,37 +203,12 @@ class Connection:
             await client.close()
 
     async def _send(self, path: str, body: Mapping[str, Any]) -> str:
-        import openai
-
         if self._client is None:
-            self._client = self._new_client()
-        timeout = self._patience.timeout
-        try:
-            # The client's own timeout counts from one byte to the next; this one is for the whole answer.
-            async with asyncio.timeout(timeout):
-                # As text, because the client takes apart a malformed body without a word.
-                return str(await self._client.post(path, cast_to=str, body=dict(body)))
-        except TimeoutError:
-            raise RequestError(f"No whole answer within {timeout:g} s.", may_pass=True) from None
-        except openai.OpenAIError as error:
-            raise request_error(error) from None
-
-    def _new_client(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-        # A proxy of the cluster is for what lies outside, not for a server that this job started.
-        direct = None if isinstance(self.server, Elsewhere) else DefaultAsyncHttpxClient(trust_env=False)
-        client = AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self.server.base_url,
-            timeout=self._patience.timeout,
-            max_retries=0,
-            http_client=direct,
-        )
-        # The client also picks up identifiers of an OpenAI account from the environment, and would send them
-        # to whatever server is asked here.
-        client.organization = client.project = client.admin_api_key = None
-        return client
+            ours = not isinstance(self.server, Elsewhere)
+            self._client = new_client(self.server.base_url, self._key, self._patience.timeout, direct=ours)
+        # As text, because the client takes apart a malformed body without a word.
+        answer = self._client.post(path, cast_to=str, body=dict(body))
+        return str(await answered(answer, self._patience.timeout))
 
     async def _dies(self) -> bool:
         """Whether a server of ours is gone within the time that it may take."""
@@ -268,18 +242,4 @@ class Connection:
             return True
 
     def _without_key(self, text: str) -> str:
-        """Servers do quote keys in their error messages."""
-        return text if self._key is None else text.replace(self._key, "[key]")
-
-
-def _api_key(label: str, name: str | None) -> str | None:
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        found = "holds characters that no key has" if key else "is not set or empty"
-        raise SyncR2Error(
-            f"{label}: endpoint.api_key_env names the environment variable {name}, which {found}. Set it "
-            f"where the workflow runs (export {name}=…), or set api_key_env to null if no key is needed."
-        )
-    return key
+        return without_key(text, self._key)

@@ -54,7 +54,7 @@ def play_shard(
     ordered = OrderedPair.parse(pair)
     experiment = configuration.load(config)
     episodes = read_scenarios(scenarios).shard(shard, settings["shard_size"])
-    templates = Prompts(experiment.prompts)
+    templates = Prompts(experiment.prompts, used=["engaged"])
     convention = CONVENTIONS[settings["protocol"]]
     sources = {name: ModelSource.from_dict(models[name]) for name in ordered}
     listeners = {name: listener(source, convention) for name, source in sources.items()}

@@ -81,7 +81,7 @@ def replay_shard(
     if any(record.get("protocol") == "paper" for record in records):
         # A bystander reads in the chat format in which the dialogue was spoken.
         encoders = {name: paper_encoder(sources[name], encoder) for name, encoder in encoders.items()}
-    templates = Prompts(prompts)
+    templates = Prompts(prompts, used=["bystander"] if reading == "passive" else [])
     resolved = resolve_device(device)
 
     # For each agent, dialogue by dialogue: the prompts that it reads, and a row for each of them.

@@ -37,13 +37,13 @@ class OracleJudge:
         return {"engine": "oracle", "rules": RULES_VERSION}
 
     def _judge_one(self, case: Case) -> Verdict:
-        game = read_game(case.view.scenario, case.view.goals)
-        if game is None:
+        found = heard_case(case)
+        if found is None:
             error = "The oracle judges episodes of the toy world only, and this is none (docs/world.md)."
             return Verdict("failed", None, None, 0, error, None, {})
-        relationship = RELATIONSHIPS.index(case.view.relationship.replace(" ", "_"))
+        game, hearing = found
+        relationship = _relationship(case)
         lines = [Line(line.agent, line.text) for line in case.lines]
-        hearing = hear(game, case.view.participants, relationship, lines)
         secrets = [person.secret or "" for person in case.view.agents]
         scores, reasoning = {}, {}
         for agent, key in enumerate(AGENTS, start=1):
@@ -51,6 +51,18 @@ class OracleJudge:
             scores[key] = own
             reasoning[key] = {d.name: _reason(d.name, game, hearing, agent) for d in DIMENSIONS}
         return Verdict("ok", scores, reasoning, attempts=1, error=None, raw=None, made_by={})
+
+
+def heard_case(case: Case) -> tuple[Game, Hearing] | None:
+    """A case's situation and its dialogue, read back; None for an episode that is not of the world."""
+    game = read_game(case.view.scenario, case.view.goals)
+    if game is None:
+        return None
+    return game, hear(game, case.view.participants, _relationship(case), case.lines)
+
+
+def _relationship(case: Case) -> int:
+    return RELATIONSHIPS.index(case.view.relationship.replace(" ", "_"))
 
 
 def agent_scores(

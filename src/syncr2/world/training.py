@@ -141,7 +141,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = target.learning_rate * rate(step, target.steps)
         with _precision(bfloat16, device):
-            # Every token counts, the prompts' too: names and things that come again are how it learns to copy.
+            # The prompts' tokens, too: from names and things that come again it learns to copy.
             loss = tree_loss(model, batch, window, everything=True)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

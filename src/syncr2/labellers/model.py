@@ -1,4 +1,4 @@
-"""The engine "openai": a model behind an OpenAI-compatible endpoint labels a whole dialogue at once."""
+"""The engines "openai" and "vllm": a model is asked for the labels of a whole dialogue at once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from syncr2.judges.asking import Asker, Backoff, Form, Question
+from syncr2.judges.asking import Form, Question
 from syncr2.judges.base import Case
+from syncr2.judges.served import Hosting, asker_for
 from syncr2.judges.transcript import marked
 from syncr2.labellers.answers import SCHEMA_VERSION, answer_schema, parse_answer
 from syncr2.labellers.base import ACTIONS, EMOTIONS, Labelled, LabellerSettings
 
 if TYPE_CHECKING:
+    from syncr2.endpoints import Backoff
     from syncr2.prompts import Prompts
 
 _FORM = Form(
@@ -25,12 +27,18 @@ _FORM = Form(
 )
 
 
-class OpenAILabeller:
-    """Label dialogues by asking a model; parameters and errors are those of `syncr2.judges.asking.Asker`."""
+class ModelLabeller:
+    """Label dialogues by asking a model; parameters and errors are those of `ModelJudge`."""
 
-    def __init__(self, settings: LabellerSettings, prompts: Prompts, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        settings: LabellerSettings,
+        prompts: Prompts,
+        backoff: Backoff | None = None,
+        hosting: Hosting | None = None,
+    ) -> None:
         self._prompts = prompts
-        self._asker = Asker(settings, _FORM, backoff)
+        self._asker = asker_for(settings, _FORM, backoff, hosting)
 
     def label(self, cases: Sequence[Case]) -> list[Labelled]:
         """Ask about each dialogue, several at a time; one outcome each, in order."""
