@@ -79,7 +79,7 @@ def by_episode(met: Meeting, seed: int, penalty: float) -> np.ndarray:
 
 
 def pairs(experiment: configuration.Experiment) -> Iterator[np.ndarray]:
-    """Every unordered pair: the mean over both directions and both speaking orders."""
+    """Every unordered pair: the mean over both directions and the speaking orders that were played."""
     settings, results = experiment.synchrony, experiment.results
     protocol = Protocol(settings.folds, settings.fold_seed, settings.penalties)
     episodes = read_scenarios(results / "scenarios.json").episodes
@@ -87,7 +87,7 @@ def pairs(experiment: configuration.Experiment) -> Iterator[np.ndarray]:
     engaged = [c for c in settings.conditions if {c.source_reading, c.target_reading} == {"engaged"}]
     for pair in experiment.pairs:
         found = []
-        for order in ids.speaking_orders(*pair):
+        for order in ids.played_orders(*pair, experiment.pairs_with_states):
             files = sorted((results / "states" / order.id / "engaged").rglob("*.h5"))
             states = {"engaged": open_states(files)}
             for direction in ids.DIRECTIONS:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from syncr2.ids import DIRECTIONS, INTERACTION, OrderedPair, pair_family, speaking_orders
+from syncr2.ids import DIRECTIONS, INTERACTION, OrderedPair, pair_family, played_orders
 from syncr2.intervals import Interval, interval, multipliers
 from syncr2.measures import Measure, Measures
 from syncr2.nulls import holm, p_value
@@ -162,8 +162,8 @@ def _each(pairs: Sequence[Pair], family: Mapping[str, str]) -> Iterator[tuple[Pa
 
 
 def _directions(measured: Measured, pair: Pair) -> list[Measures]:
-    """Both directions of both speaking orders."""
-    return [measured[order][direction] for order in speaking_orders(*pair) for direction in DIRECTIONS]
+    """Both directions of each speaking order."""
+    return [measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS]
 
 
 def _first(measured: Measured, pair: Pair) -> Measures:
@@ -173,7 +173,8 @@ def _first(measured: Measured, pair: Pair) -> Measures:
 def _published_row(
     published: Mapping[tuple[OrderedPair, str], Mapping[str, DirectionR2]], pair: Pair, condition: str
 ) -> dict[str, Any]:
-    found = [published[order, condition][d] for order in speaking_orders(*pair) for d in DIRECTIONS]
+    orders = played_orders(*pair, {order for order, _ in published})
+    found = [published[order, condition][d] for order in orders for d in DIRECTIONS]
     matrices = [each.r2.mean(axis=0) for each in found]
     return {
         "protocol": "paper",
@@ -236,7 +237,7 @@ def null_table(
     """
     rows = []
     for pair, who in _each(pairs, family):
-        orders = [nulls[order] for order in speaking_orders(*pair)]
+        orders = [nulls[order] for order in played_orders(*pair, nulls)]
         for null, index in orders[0][DIRECTIONS[0]]:
             made = [order[direction][null, index] for order in orders for direction in DIRECTIONS]
             observed = float(np.mean([each.statistic for each in made]))

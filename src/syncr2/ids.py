@@ -7,7 +7,7 @@ reading says with which prompt a dialogue was replayed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 PAIR_SEPARATOR = "--"
@@ -97,6 +97,20 @@ def speaking_orders(first: str, second: str) -> list[OrderedPair]:
     orders = [OrderedPair(first, second)]
     if first != second:
         orders.append(OrderedPair(second, first))
+    return orders
+
+
+def played_orders(first: str, second: str, played: Container[OrderedPair]) -> list[OrderedPair]:
+    """The speaking orders of an unordered pair that a run has played: `speaking_orders` of its configuration.
+
+    Raises
+    ------
+    KeyError
+        If it has played none of them.
+    """
+    orders = [order for order in speaking_orders(first, second) if order in played]
+    if not orders:
+        raise KeyError(f"{first} and {second}: neither speaking order was played")
     return orders
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from syncr2.ids import DIRECTIONS, OrderedPair, pair_family, speaking_orders
+from syncr2.ids import DIRECTIONS, OrderedPair, pair_family, played_orders
 from syncr2.probe_files import Probed, Wanted
 from syncr2.probes import MEASURES, Probe, Scores
 from syncr2.statistics.pooled import Estimate
@@ -51,7 +51,7 @@ def probe_tables(found: Found, pairs: Sequence[Pair], family: Mapping[str, str])
             for pair in pairs:
                 parts = [
                     by_pair[order][direction][what]
-                    for order in speaking_orders(*pair)
+                    for order in played_orders(*pair, by_pair)
                     for direction in DIRECTIONS
                 ]
                 who = dict(zip(_WHO, (*pair, pair_family(*pair, family)), strict=True))

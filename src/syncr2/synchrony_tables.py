@@ -133,6 +133,7 @@ def _group_table(
             results = [
                 result
                 for order in ids.speaking_orders(first, second)
+                if (order, condition) in measured
                 for result in measured[order, condition].values()
             ]
             for column, value in sorted(

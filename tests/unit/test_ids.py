@@ -41,6 +41,15 @@ class TestPairs:
         with pytest.raises(ValueError, match="unpack"):
             ids.OrderedPair.parse(name)
 
+    def test_orders_that_were_played_are_the_first_of_both_or_both(self):
+        both = ids.speaking_orders("a", "b")
+        assert ids.played_orders("a", "b", both) == both
+        assert ids.played_orders("a", "b", {both[1]: 0}) == both[1:]
+
+    def test_a_pair_that_was_not_played_has_no_mean(self):
+        with pytest.raises(KeyError, match="a and b: neither"):
+            ids.played_orders("a", "b", ids.speaking_orders("a", "c"))
+
 
 class TestConditions:
     def test_published_ones(self):

@@ -109,6 +109,7 @@ def _experiment(raw: Mapping[str, Any]) -> Experiment:
         ),
         models=models,
         pairs=tuple(pairs),
+        speaking_orders=raw["speaking_orders"],
         seeds=tuple(raw["seeds"]),
         prompts=Path(raw["prompts"]).expanduser(),
         dialogue=Dialogue(**raw["dialogue"]),

@@ -149,6 +149,7 @@ class Experiment:
     scenarios: Scenarios
     models: dict[str, Model]
     pairs: tuple[tuple[str, str], ...]
+    speaking_orders: str
     seeds: tuple[int, ...]
     prompts: Path
     dialogue: Dialogue
@@ -167,8 +168,8 @@ class Experiment:
 
     @property
     def ordered_pairs(self) -> list[ids.OrderedPair]:
-        """Every pair in both speaking orders."""
-        return [order for pair in self.pairs for order in ids.speaking_orders(*pair)]
+        """Every pair in each of the speaking orders that are played."""
+        return [order for pair in self.pairs for order in self._orders(pair)]
 
     @property
     def unordered_with_states(self) -> list[tuple[str, str]]:
@@ -177,8 +178,12 @@ class Experiment:
 
     @property
     def pairs_with_states(self) -> list[ids.OrderedPair]:
-        """The same in both speaking orders."""
-        return [order for pair in self.unordered_with_states for order in ids.speaking_orders(*pair)]
+        """The same in each of the speaking orders that are played."""
+        return [order for pair in self.unordered_with_states for order in self._orders(pair)]
+
+    def _orders(self, pair: tuple[str, str]) -> list[ids.OrderedPair]:
+        orders = ids.speaking_orders(*pair)
+        return orders if self.speaking_orders == "both" else orders[:1]
 
     @property
     def family(self) -> dict[str, str]:

@@ -185,7 +185,7 @@ def _pairs(candidate: Candidate) -> Iterator[Problem]:
             yield Problem(
                 ("pairs", i),
                 f"{at}: found {' and '.join(pair)}, which pairs[{before}] has already; allowed: each pair "
-                "once, for both speaking orders are played.",
+                "once; `speaking_orders` says who opens.",
             )
 
 

@@ -41,7 +41,7 @@ def heatmaps(
     """
     for first, second in pairs:
         panels = []
-        for order in ids.speaking_orders(first, second):
+        for order in ids.played_orders(first, second, set(map(OrderedPair.parse, r2))):
             # The same direction stands in the same column for both speaking orders.
             found = read_r2(r2[order.id])
             by_source = sorted(ENDS, key=lambda name: getattr(order, ENDS[name].source) != first)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
-from syncr2.ids import DIRECTIONS, OrderedPair, pair_family, speaking_orders
+from syncr2.ids import DIRECTIONS, OrderedPair, pair_family, played_orders
 from syncr2.intervals import LEVEL
 from syncr2.measures import Measure, Measures
 from syncr2.statistics.dyads import ALL
@@ -114,8 +114,8 @@ def scopes(pairs: Sequence[Pair], families: Mapping[str, str], each: bool = True
 
 
 def directions(measured: Measured, pair: Pair) -> list[Measures]:
-    """Both directions of both speaking orders."""
-    return [measured[order][direction] for order in speaking_orders(*pair) for direction in DIRECTIONS]
+    """Both directions of each speaking order."""
+    return [measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS]
 
 
 def by_pair(
