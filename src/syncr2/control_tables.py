@@ -163,7 +163,9 @@ def _each(pairs: Sequence[Pair], family: Mapping[str, str]) -> Iterator[tuple[Pa
 
 def _directions(measured: Measured, pair: Pair) -> list[Measures]:
     """Both directions of each speaking order."""
-    return [measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS]
+    return [
+        measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS
+    ]
 
 
 def _first(measured: Measured, pair: Pair) -> Measures:

@@ -115,7 +115,9 @@ def scopes(pairs: Sequence[Pair], families: Mapping[str, str], each: bool = True
 
 def directions(measured: Measured, pair: Pair) -> list[Measures]:
     """Both directions of each speaking order."""
-    return [measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS]
+    return [
+        measured[order][direction] for order in played_orders(*pair, measured) for direction in DIRECTIONS
+    ]
 
 
 def by_pair(
