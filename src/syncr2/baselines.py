@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from syncr2.banded import Candidates, Kernel, fit_kernels, layer_kernel, penalised
+from syncr2.banded import Block, Candidates, fit_blocks, layer_block
 from syncr2.corrected import Meeting, Protocol, States, meet
 from syncr2.ids import INTERACTION, Condition
 from syncr2.measures import Measure
@@ -63,17 +63,13 @@ class Baselines:
         """
         met = self._meet(INTERACTION, OWN_PAST)
         folded = Folded.of(met.fold)
-        context = features_kernel(context_features(met.rows, prompt_tokens), folded)
-        own = _Remembered(
-            lambda m: layer_kernel(met.sources[OWN_PAST.name], m, folded, self._protocol.computing)
-        )
-        layer = self._chosen.target_layer
-        return self._with_source(
-            met, "context", lambda f, i: [lambda: context], lambda f, i: None
-        ) | self._with_source(
+        context = Candidates((self._block(context_features(met.rows, prompt_tokens), folded),), [(1.0,)])
+        own = self._layers(met, OWN_PAST)
+        layer, penalties = self._chosen.target_layer, self._protocol.penalties
+        return self._with_source(met, "context", lambda f, i: context, lambda f, i: None) | self._with_source(
             met,
             "own_past",
-            lambda f, i: self._penalised(own, int(layer[f, i]), lambda: context),
+            lambda f, i: context.beside(0, own(int(layer[f, i])), penalties),
             lambda f, i: None,
         )
 
@@ -86,9 +82,9 @@ class Baselines:
             Features of the text before each target row, (n_samples, k).
         """
         met = self._meet(INTERACTION)
-        kernel = features_kernel(features(met.rows), Folded.of(met.fold), scale=1.0)
-        kernels = penalised(lambda: kernel, self._protocol.penalties)
-        return self._with_source(met, "text", lambda f, i: kernels, lambda f, i: None)
+        block = self._block(features(met.rows), Folded.of(met.fold), scale=1.0)
+        embedded = Candidates((block,), [(penalty,) for penalty in self._protocol.penalties])
+        return self._with_source(met, "text", lambda f, i: embedded, lambda f, i: None)
 
     def ceiling(self) -> dict[str, Measure]:
         """The same agent's state at the same place in a dialogue of another seed, and the source there."""
@@ -135,32 +131,35 @@ class Baselines:
         key: Callable[[int, int], object],
     ) -> dict[str, Measure]:
         """A baseline alone, and the source beside it with a penalty of its own."""
-        folded, target = Folded.of(met.fold), met.targets[INTERACTION.name]
+        target = met.targets[INTERACTION.name]
         arguments = (target, self._chosen.target_layer, met.fold, met.clusters, self._protocol.computing)
-        alone = fit_kernels(base, key, *arguments)
-        source = _Remembered(
-            lambda i: layer_kernel(met.sources[INTERACTION.name], i, folded, self._protocol.computing)
-        )
+        alone = fit_blocks(base, key, *arguments)
+        source = self._layers(met, INTERACTION)
 
         def both(fold: int, layer: int) -> Candidates:
-            return self._penalised(source, layer, base(fold, layer)[alone.choice[fold, layer]])
+            choice = int(alone.choice[fold, layer])
+            return base(fold, layer).beside(choice, source(layer), self._protocol.penalties)
 
-        together = fit_kernels(both, lambda f, i: i, *arguments)
+        together = fit_blocks(both, lambda f, i: i, *arguments)
         return {name: met.measure(alone.score), f"{name}_and_source": met.measure(together.score)}
 
-    def _penalised(
-        self, kernels: _Remembered, layer: int, beside: Callable[[], Kernel] | None = None
-    ) -> Candidates:
-        return penalised(lambda: kernels(layer), self._protocol.penalties, beside)
+    def _layers(self, met: Meeting, condition: Condition) -> _Remembered:
+        """The source layers of a condition as blocks."""
+        folded = Folded.of(met.fold)
+        return _Remembered(
+            lambda layer: layer_block(met.sources[condition.name], layer, folded, self._protocol.computing)
+        )
+
+    def _block(self, features: ArrayLike, folded: Folded, scale: float = CONTEXT_SCALE) -> Block:
+        values = standardised(features, folded) * scale
+        return Block(lambda: self._protocol.computing.on.array(values, "float64"), values.shape[1])
 
     def _same_layer(self, met: Meeting, condition: Condition) -> Measure:
         """Another state of the target's own agent, from the target's own layer."""
-        folded, layer = Folded.of(met.fold), self._chosen.target_layer
-        own = _Remembered(
-            lambda m: layer_kernel(met.sources[condition.name], m, folded, self._protocol.computing)
-        )
-        fitted = fit_kernels(
-            lambda f, i: self._penalised(own, int(layer[f, i])),
+        own, layer = self._layers(met, condition), self._chosen.target_layer
+        penalties = [(penalty,) for penalty in self._protocol.penalties]
+        fitted = fit_blocks(
+            lambda f, i: Candidates((own(int(layer[f, i])),), penalties),
             lambda f, i: None,
             met.targets[condition.name],
             layer,
@@ -179,14 +178,14 @@ class Baselines:
 
 
 class _Remembered:
-    """The last few kernels by layer: one is n_samples² numbers."""
+    """The last few blocks by layer: a kernel is n_samples² numbers."""
 
     KEPT = 3
 
-    def __init__(self, make: Callable[[int], Kernel]) -> None:
-        self._make, self._held = make, dict[int, Kernel]()
+    def __init__(self, make: Callable[[int], Block]) -> None:
+        self._make, self._held = make, dict[int, Block]()
 
-    def __call__(self, layer: int) -> Kernel:
+    def __call__(self, layer: int) -> Block:
         if layer not in self._held:
             while len(self._held) >= self.KEPT:
                 self._held.pop(next(iter(self._held)))
@@ -207,10 +206,9 @@ def context_features(rows: Sequence[Row], prompt_tokens: Mapping[Row, int]) -> N
     return np.column_stack([columns, length])
 
 
-def features_kernel(features: ArrayLike, folded: Folded, scale: float = CONTEXT_SCALE) -> NDArray[np.float64]:
-    """X Xᵀ of standardised features times `scale`, in fold order; a constant feature is left out."""
+def standardised(features: ArrayLike, folded: Folded) -> NDArray[np.float64]:
+    """Features of mean 0 and variance 1, rows in fold order; a constant feature is left out."""
     values = np.asarray(features, dtype=np.float64)[folded.order]
     varies = ~(values == values[0]).all(axis=0)
     values = values[:, varies] - values[:, varies].mean(axis=0)
-    values *= scale / values.std(axis=0)
-    return values @ values.T
+    return values / values.std(axis=0)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from syncr2 import directed_sync, layer_r2
-from syncr2.banded import fit_kernels, layer_kernel, penalised
+from syncr2.banded import Candidates, fit_blocks, layer_block
 from syncr2.folds import environment_folds, fold_of
 from syncr2.intervals import interval, multipliers
 from syncr2.nested import Clusters, Computing, Folded, Selection, score
@@ -134,17 +134,17 @@ def test_a_shared_slow_trend_fools_synchrony_but_not_what_is_added_to_the_own_pa
     names = [f"e{i}" for i in environment]
     fold = fold_of(names, environment_folds(names, 4, 0))
     folded = Folded.of(fold)
-    past_kernel, source_kernel = (layer_kernel(stack, 0, folded, Computing()) for stack in (past, source))
+    past_block, source_block = (layer_block(stack, 0, folded, Computing()) for stack in (past, source))
     clusters = Clusters(environment, tuple(f"e{i}" for i in range(24)))
     chosen = np.zeros((4, 1), dtype=int)
 
-    def found(kernels):
-        fitted = fit_kernels(
-            lambda f, i: kernels, lambda f, i: None, target, chosen, fold, clusters, Computing()
+    def found(candidates):
+        fitted = fit_blocks(
+            lambda f, i: candidates, lambda f, i: None, target, chosen, fold, clusters, Computing()
         )
         return fitted.score.r2.mean()
 
-    assert found([lambda: source_kernel]) > 0.8, "the trend alone looks like synchrony"
-    past_alone = [lambda: past_kernel]
-    gain = found(penalised(lambda: source_kernel, (0.1, 10, 1000), past_alone[0])) - found(past_alone)
+    assert found(Candidates((source_block,), [(1.0,)])) > 0.8, "the trend alone looks like synchrony"
+    past_alone = Candidates((past_block,), [(1.0,)])
+    gain = found(past_alone.beside(0, source_block, (0.1, 10, 1000))) - found(past_alone)
     assert low < gain < high
