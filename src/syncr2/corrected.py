@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
 from syncr2.folds import environment_folds, fold_of
+from syncr2.held import Held, held
 from syncr2.ids import DIRECTIONS, INTERACTION, Condition
 from syncr2.measures import Measure, Measures
 from syncr2.nested import Clusters, Computing, Score, Selection, inner_r2, score, select
@@ -145,28 +146,6 @@ def meet(
         Clusters(np.array([place[name] for name in names]), tuple(everywhere)),
         np.cumsum([i > 0 and row[:2] != rows[i - 1][:2] for i, row in enumerate(rows)]),
     )
-
-
-def held(stack: StackedStates, memory: float) -> StackedStates | Held:
-    """States in memory where they need no more than so many bytes there, else as they are on disk."""
-    n_layers, n_rows, width = stack.shape
-    return Held(stack) if 4 * n_layers * n_rows * width <= memory else stack
-
-
-class Held:
-    """Layers that are read once."""
-
-    def __init__(self, stack: StackedStates) -> None:
-        self.states = stack
-        self._layers: dict[int, NDArray] = {}
-
-    def __len__(self) -> int:
-        return len(self.states)
-
-    def __getitem__(self, layer: int) -> NDArray:
-        if layer not in self._layers:
-            self._layers[layer] = self.states[layer]
-        return self._layers[layer]
 
 
 class Centred:

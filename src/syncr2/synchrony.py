@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from syncr2 import ridge, samples
 from syncr2.errors import SyncR2Error
+from syncr2.held import held
 from syncr2.ids import DIRECTIONS, Condition
+from syncr2.ridge import Layers
 from syncr2.samples import Samples
 from syncr2.store import DirectionR2, StackedStates
 
@@ -151,7 +153,9 @@ def _direction_r2(
     groups: Mapping[str, Mapping[str, str]],
 ) -> DirectionR2:
     joined = join_states(source, target, condition, order)
-    x, y = source.take(joined.source), target.take(joined.target)
+    # Every split reads all layers; a tenth of the memory holds those of both ends, or they stay on disk.
+    memory = protocol.memory_gb * 1e9 / 20
+    x, y = held(source.take(joined.source), memory), held(target.take(joined.target), memory)
     counts = joined.per_episode(len(order))
     n_drawn = protocol.samples or _all_samples(counts, condition)
     splits = [
@@ -173,8 +177,8 @@ def _direction_r2(
 
 
 def _layer_r2(
-    x: StackedStates,
-    y: StackedStates,
+    x: Layers,
+    y: Layers,
     train: NDArray[np.intp],
     test: NDArray[np.intp],
     protocol: PaperProtocol,
@@ -205,8 +209,8 @@ def _all_samples(counts: NDArray[np.intp], condition: Condition) -> int:
 
 
 def _grouped(
-    x: StackedStates,
-    y: StackedStates,
+    x: Layers,
+    y: Layers,
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     best: Sequence[int],
     labels: Mapping[str, NDArray[np.str_]],
