@@ -20,6 +20,7 @@ from syncr2.errors import SyncR2Error
 from syncr2.figures import (
     STYLE,
     baseline_gains,
+    conditions_with_intervals,
     control_contrasts,
     family_looks,
     lag_profile,
@@ -47,6 +48,7 @@ def made_up() -> dict[str, pd.DataFrame]:
 def every_figure(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     t = tables
     return {
+        "conditions": conditions_with_intervals(t["protocols"], t["protocols_overall"], watermark=NOTICE),
         "protocols": sync_by_protocol(t["protocols"], watermark=NOTICE),
         "nulls": sync_against_nulls(t["nulls"], watermark=NOTICE),
         "contrasts": control_contrasts(t["contrasts"], t["contrasts_overall"], LABELS, watermark=NOTICE),
@@ -255,6 +257,23 @@ def test_contrasts_show_every_interval_and_the_mean_in_bold(figures, made_up):
     assert legend_texts(figure) == [*FAMILIES, "mean over pairs"]
     ticks = [label.get_text() for label in panels[-1].get_xticklabels()]
     assert ticks == ["as they are", "centred\nwithin dialogue"]
+
+
+def test_conditions_show_every_pair_with_its_interval_and_their_mean(made_up):
+    overall = made_up["protocols_overall"]
+    plain, centred = conditions_with_intervals(made_up["protocols"], overall, LABELS).axes
+    ticks = [label.get_text() for label in centred.get_xticklabels()]
+    assert ticks == ["interaction", "passive reader", *CONTROLS[1:]]
+    for axes, kind in ((plain, "plain"), (centred, "centred")):
+        table = made_up["protocols"].query(f"protocol == 'corrected' and states == '{kind}'")
+        means = overall[overall["states"] == kind]
+        drawn = segments(axes)
+        wanted = pd.concat([table, means])[["raw_low", "raw_high"]].to_numpy()
+        assert sorted(map(tuple, drawn[:, :, 1].round(9))) == sorted(map(tuple, wanted.round(9)))
+        diamonds = [line.get_ydata()[0] for line in lines_named(axes, "mean over pairs")]
+        assert diamonds == pytest.approx(means["sync_r2_raw"].tolist())
+        points = np.concatenate([line.get_ydata() for name in FAMILIES for line in lines_named(axes, name)])
+        assert sorted(points) == pytest.approx(sorted(table["sync_r2_raw"]))
 
 
 def test_contrasts_without_intervals_are_points(made_up):
@@ -504,7 +523,7 @@ def drawn(paths: dict[str, str], folder: Path, names: list[str]) -> set[str]:
 
 
 def test_the_stage_draws_every_figure_with_the_notice_and_words(paths, tmp_path):
-    names = ["protocols", "contrasts", "nulls", "baselines", "lag_profile", "by_relationship"]
+    names = ["conditions", "protocols", "contrasts", "nulls", "baselines", "lag_profile", "by_relationship"]
     folder = tmp_path / "figures"
     assert drawn(paths, folder, names) == set(names)
     for name in names:
@@ -515,9 +534,11 @@ def test_the_stage_draws_every_figure_with_the_notice_and_words(paths, tmp_path)
 
 
 def test_the_stage_draws_what_there_is(paths, tmp_path):
-    kept = {name: paths[name] for name in ("protocols", "contrasts", "contrasts_overall", "groups")}
-    assert drawn(kept, tmp_path / "two", ["protocols", "contrasts"]) == {"protocols", "contrasts"}
+    named = ("protocols", "protocols_overall", "contrasts", "contrasts_overall", "groups")
+    kept = {name: paths[name] for name in named}
+    always = ["conditions", "protocols"]
+    assert drawn(kept, tmp_path / "two", [*always, "contrasts"]) == {*always, "contrasts"}
     for name, table in MadeUp(TWO, controls=()).tables().items():
         if name in kept:
             write_table(kept[name], table)
-    assert drawn(kept, tmp_path / "one", ["protocols"]) == {"protocols"}
+    assert drawn(kept, tmp_path / "one", always) == set(always)

@@ -81,7 +81,14 @@ def test_the_notice_follows_the_title_and_is_gone_without_one() -> None:
 
 
 PUBLISHED = ["conditions.rst", "heatmap.rst", "lags.rst", "layers.rst", "groups.rst"]
-CORRECTED = ["protocols.rst", "contrasts.rst", "nulls.rst", "baselines.rst", "lag_profile.rst"]
+CORRECTED = [
+    "conditions_with_intervals.rst",
+    "protocols.rst",
+    "contrasts.rst",
+    "nulls.rst",
+    "baselines.rst",
+    "lag_profile.rst",
+]
 CORRECTED += ["groups_corrected.rst", "page_controls.rst", "depths.rst"]
 
 

@@ -46,7 +46,10 @@ rule draw_groups:
             path
             for column in experiment.synchrony.group_by
             for path in in_report(
-                f"by_{column}", "groups", RESULTS_CATEGORY, f"6 SyncR² by {column}"
+                f"by_{column}",
+                "groups",
+                RESULTS_CATEGORY,
+                f"{RESULTS_ENTRIES['groups']} {column}",
             )
         ],
     log:

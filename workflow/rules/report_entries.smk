@@ -25,11 +25,25 @@ RESULTS_CATEGORY, LAYERS_CATEGORY = CATEGORIES["Results"], CATEGORIES["R² by la
 CONTROLS_CATEGORY = CATEGORIES.get("How far to trust it")
 METHODS_CATEGORY = CATEGORIES["Parameters and provenance"]
 STATISTICS_CATEGORY = CATEGORIES["Statistics"]
+RESULTS_ENTRIES = {
+    name: f"{place} {title}"
+    for place, (name, title) in enumerate(
+        {
+            "results": "Results in one page",
+            **({"intervals": "Conditions, with intervals"} if MADE_CORRECTED else {}),
+            "conditions": "SyncR² by pair and condition",
+            "lags": "Decay over lags",
+            "performance": "SyncR² and social performance",
+            "layers": "Depth of the source layer",
+            "groups": "SyncR² by",
+            "paper": "Against the paper",
+        }.items(),
+        start=1,
+    )
+}
 SUMMARY_FIGURES = {
-    "conditions": "2 SyncR² by pair and condition",
-    "lags": "3 Decay over lags",
-    "performance": "4 SyncR² and social performance",
-    "layers": "5 Depth of the source layer",
+    name: RESULTS_ENTRIES[name]
+    for name in ["conditions", "lags", "performance", "layers"]
 }
 # What rests on chosen maps needs the corrected protocol.
 STATISTICS_FIGURES = {
@@ -87,8 +101,13 @@ SHOWN_STATISTICS = {
         else {}
     ),
 }
-# Name of the figure: its caption, its title.
+# Name of the figure: its caption, its title. The first is filed among the results.
 CONTROL_FIGURES = {
+    **(
+        {"conditions": ("conditions_with_intervals", RESULTS_ENTRIES["intervals"])}
+        if MADE_CORRECTED
+        else {}
+    ),
     "protocols": ("protocols", "2 Published and corrected"),
     **(
         {"contrasts": ("contrasts", "3 Interaction less each control")}
@@ -110,7 +129,7 @@ CONTROL_FIGURES = {
     },
 }
 PAGES = {
-    "results": (RESULTS_CATEGORY, "1 Results in one page"),
+    "results": (RESULTS_CATEGORY, RESULTS_ENTRIES["results"]),
     **(
         {"controls": (CONTROLS_CATEGORY, "1 How far SyncR² can be trusted")}
         if MADE_CORRECTED
@@ -123,7 +142,7 @@ PAGES = {
 STATISTICS_PAGES = {
     "statistics": (STATISTICS_CATEGORY, "1 Statistics over pairs"),
     "judges": (CATEGORIES["Dialogues"], "Judges and outcomes"),
-    "paper": (RESULTS_CATEGORY, "7 Against the paper"),
+    "paper": (RESULTS_CATEGORY, RESULTS_ENTRIES["paper"]),
 }
 PROBES_CATEGORY = CATEGORIES.get("Probes")
 PROBE_PAGES = {"probes": (PROBES_CATEGORY, "1 What states tell about the partner")}
@@ -152,7 +171,12 @@ def controls_in_report():
         path
         for name, (caption, title) in CONTROL_FIGURES.items()
         if MADE_CORRECTED
-        for path in in_report(f"controls/{name}", caption, CONTROLS_CATEGORY, title)
+        for path in in_report(
+            f"controls/{name}",
+            caption,
+            RESULTS_CATEGORY if name == "conditions" else CONTROLS_CATEGORY,
+            title,
+        )
     ]
 
 

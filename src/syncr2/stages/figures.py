@@ -125,7 +125,13 @@ def controls(
     """
     read = {name: read_control_table(path) for name, path in tables.items()}
     labels = {name: condition_words(name, lags.get(name)) for name in read["contrasts_overall"]["minus"]}
-    drawn = {"protocols": figures.sync_by_protocol(read["protocols"], watermark=notice)}
+    named = {name: condition_words(name, lags.get(name)) for name in read["protocols"]["condition"]}
+    drawn = {
+        "conditions": figures.conditions_with_intervals(
+            read["protocols"], read["protocols_overall"], named, watermark=notice
+        ),
+        "protocols": figures.sync_by_protocol(read["protocols"], watermark=notice),
+    }
     if labels:
         drawn["contrasts"] = figures.control_contrasts(
             read["contrasts"], read["contrasts_overall"], labels, watermark=notice
