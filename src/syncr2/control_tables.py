@@ -287,7 +287,9 @@ def baseline_tables(
         for name, value in pooled.items():
             found.setdefault(name, []).append((who, value))
         for name, (more, less) in GAINS.items():
-            found.setdefault(name, []).append((who, pooled[more] - pooled[less]))
+            # Nonlinear maps may have been left out.
+            if more in pooled:
+                found.setdefault(name, []).append((who, pooled[more] - pooled[less]))
         # A share of nothing is no number.
         if "ceiling" in pooled and pooled["ceiling"].value > 0:
             share = pooled["ceiling_interaction"] / pooled["ceiling"]

@@ -8,9 +8,16 @@ target layers again.
 
 A permutation of targets permutes the rows and columns of their kernels and leaves smoothers alone. So every
 index that is an inner product ⟨A, P B Pᵀ⟩ of a matrix of the source with one of the target has its null
-from one gather and one product a draw (`syncr2.permuted`): R² of all layer pairs, debiased CKA, and the
-mean squared canonical correlation. Draws are computed in float32; the observed value is computed alike, as
-the draw that changes nothing.
+from gathers and products (`syncr2.permuted`): R² of all layer pairs, debiased CKA, and the mean squared
+canonical correlation. Draws are computed in float32; the observed value is computed alike, as the draw that
+changes nothing.
+
+No dialogue leaves its fold, so a draw is one arrangement of each fold. Many draws are combinations of a few
+arrangements of every fold, and what two folds contribute together is computed once for all draws that
+arrange these two alike. The observed arrangement is one of the few, as likely as any other in a draw: where
+partners do not matter, the observed value and all draws are exchangeable, so p is exact (as for any set of
+permutations, Ramdas et al. 2023). Draws that share arrangements are not independent, so p varies a little
+more from one set of draws to another.
 """
 
 from __future__ import annotations
@@ -25,12 +32,15 @@ from numpy.typing import NDArray
 from syncr2.backends import Array
 from syncr2.kernels import scale_target
 from syncr2.nested import Computing, Folded, source_layer
-from syncr2.permuted import DTYPE, Products
+from syncr2.permuted import DTYPE, Products, blocks_of, shared
 from syncr2.ridge import Layers, read_layer
 from syncr2.smoothers import SourceLayer
 
 # Draws closer than this to the observed value count as equal to it: float32 sums differ by less.
 TIE = 1e-6
+# Arrangements of a fold that draws share, and combinations that there must be for each draw.
+ARRANGEMENTS = 16
+COMBINATIONS = 10
 
 
 class Null(NamedTuple):
@@ -46,7 +56,9 @@ class Null(NamedTuple):
     draws: NDArray[np.float64]
 
 
-def dialogue_permutations(cells: Sequence[Hashable], n_draws: int, name: str) -> NDArray[np.intp]:
+def dialogue_permutations(
+    cells: Sequence[Hashable], n_draws: int, name: str, parts: Sequence[Hashable] = ()
+) -> NDArray[np.intp]:
     """Random permutations of dialogues within cells.
 
     Parameters
@@ -56,6 +68,10 @@ def dialogue_permutations(cells: Sequence[Hashable], n_draws: int, name: str) ->
     n_draws : int
     name : str
         What the draws stand for; they are the same whenever it is.
+    parts : sequence, length n_dialogues, optional
+        The fold of each dialogue, the same in all of a cell. Where that makes fewer products, draws combine
+        a few arrangements of every fold, the observed one among them; else, and without parts, every draw
+        has its own.
 
     Returns
     -------
@@ -63,13 +79,35 @@ def dialogue_permutations(cells: Sequence[Hashable], n_draws: int, name: str) ->
     """
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     rng = np.random.default_rng(seed)
-    found = np.tile(np.arange(len(cells)), (n_draws, 1))
+    labels = sorted(set(parts), key=str)
+    n_kept = n_arrangements(n_draws, len(labels))
+    if n_kept == n_draws:
+        return _arrangements(cells, n_draws, rng)
+    kept = np.concatenate([np.arange(len(cells))[None], _arrangements(cells, n_kept - 1, rng)])
+    chosen = rng.integers(n_kept, size=(n_draws, len(labels)))
+    return kept[chosen[:, [labels.index(part) for part in parts]], np.arange(len(cells))]
+
+
+def n_arrangements(n_draws: int, n_parts: int) -> int:
+    """Arrangements of every part from which draws are combined; as many as draws where sharing does not pay.
+
+    Every two parts have the square of it in common arrangements, and all parts together `COMBINATIONS` for
+    each draw.
+    """
+    if n_parts < 2:
+        return n_draws
+    wanted = max(ARRANGEMENTS, int(np.ceil((COMBINATIONS * n_draws) ** (1 / n_parts))))
+    return wanted if wanted**2 < n_draws else n_draws
+
+
+def _arrangements(cells: Sequence[Hashable], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    found = np.tile(np.arange(len(cells)), (n, 1))
     members: dict[Hashable, list[int]] = {}
     for i, cell in enumerate(cells):
         members.setdefault(cell, []).append(i)
     for group in members.values():
         if len(group) > 1:
-            found[:, group] = rng.permuted(np.tile(group, (n_draws, 1)), axis=1)
+            found[:, group] = rng.permuted(np.tile(group, (n, 1)), axis=1)
     return found
 
 
@@ -121,9 +159,10 @@ def r2_null(
     n_folds = len(folded.ranges)
     width = len(target) * np.shape(target[0])[1]
     # Multiplications of a draw by either way; one of a gathered kernel costs about as much as ten of
-    # a product.
+    # a product, and draws share these.
     predicting = len(source) * len(fold) / n_folds * width
     permuting = len(fold) / 2 * (10 * len(target) + len(source) * len(target))
+    permuting *= shared(blocks_of(draws, folded.ranges))
     drawn = _by_prediction if predicting < permuting else _by_kernels
     for test in range(n_folds):
         r2 += drawn(source, target, folded, test, draws, penalty, computing)
@@ -197,7 +236,7 @@ def _by_kernels(
     """By permuting kernels: the cost of a draw does not depend on the width."""
     on, n = computing.on, len(folded.order)
     tested = slice(*folded.ranges[test])
-    products = Products(on, draws, len(source), len(target), computing.memory_gb)
+    products = Products(on, draws, folded.ranges, len(source), len(target), computing.memory_gb)
     for layer in range(len(source)):
         smoother = _smoother(source_layer(source, layer, folded, computing), folded, test, penalty)
         residual = on.zeros((tested.stop - tested.start, n), DTYPE)
@@ -232,7 +271,11 @@ class _Kernels:
 
 
 def similarity_null(
-    left: Layers, right: Layers, permutations: NDArray[np.intp], computing: Computing
+    left: Layers,
+    right: Layers,
+    fold: NDArray[np.intp],
+    permutations: NDArray[np.intp],
+    computing: Computing,
 ) -> Null:
     """Inner products of symmetric matrices of a source and a target, observed and permuted.
 
@@ -240,15 +283,31 @@ def similarity_null(
     ----------
     left, right : Layers, each layer (n_samples, n_samples)
         See `syncr2.similarity`; an object that makes a matrix when it is asked for it saves memory.
+    fold : ndarray of int, shape (n_samples,)
+        That no permutation leaves; it has no part in the values.
     permutations : ndarray of int, shape (n_draws, n_samples)
     """
-    on, n = computing.on, permutations.shape[1]
-    draws = np.concatenate([np.arange(n)[None], permutations])
-    products = Products(on, draws, len(left), len(right), computing.memory_gb)
+    on, folded = computing.on, Folded.of(fold)
+    draws = _in_fold_order(permutations, folded)
+    products = Products(on, draws, folded.ranges, len(left), len(right), computing.memory_gb)
+    packed = _Sorted(left, folded)
     for i in range(len(left)):
-        products.pack(i, on.array(left[i], DTYPE))
-    found = products.with_right(right)
+        products.pack(i, on.array(packed[i], DTYPE))
+    found = products.with_right(_Sorted(right, folded))
     return Null(found[0], found[1:])
+
+
+class _Sorted:
+    """Matrices with rows and columns sorted by fold, made when they are asked for."""
+
+    def __init__(self, stack: Layers, folded: Folded) -> None:
+        self._stack, self._folded = stack, folded
+
+    def __len__(self) -> int:
+        return len(self._stack)
+
+    def __getitem__(self, layer: int) -> NDArray:
+        return np.asarray(self._stack[layer])[np.ix_(self._folded.order, self._folded.order)]
 
 
 def p_value(observed: float, draws: NDArray[np.float64]) -> float:

@@ -81,8 +81,9 @@ def partner_nulls(
     met = {direction: meet(states, conditions, direction, environments, protocol) for direction in DIRECTIONS}
     dialogues = sorted({row[:2] for meeting in met.values() for row in meeting.rows})
     found: dict[str, dict[tuple[str, str], PartnerNull]] = {direction: {} for direction in DIRECTIONS}
-    for null, cells in _cells(met, dialogues).items():
-        drawn = dialogue_permutations(cells, n_draws, f"{name} {null}")
+    nulls, folds = _cells(met, dialogues)
+    for null, cells in nulls.items():
+        drawn = dialogue_permutations(cells, n_draws, f"{name} {null}", folds)
         # The second direction has the same pairs of dialogues, seen from the other side.
         for direction, permutations in zip(DIRECTIONS, (drawn, np.argsort(drawn, axis=1)), strict=True):
             rows = _rows(met[direction], dialogues, permutations)
@@ -92,18 +93,24 @@ def partner_nulls(
     return found
 
 
-def _cells(met: Mapping[str, Meeting], dialogues: Sequence[tuple[str, int]]) -> dict[str, list[Hashable]]:
-    """For each null, what dialogues must share to change places: their turns, and a fold or an episode."""
+def _cells(
+    met: Mapping[str, Meeting], dialogues: Sequence[tuple[str, int]]
+) -> tuple[dict[str, list[Hashable]], list[int]]:
+    """For each null, what dialogues must share to change places: their turns, and a fold or an episode.
+
+    With it the fold of every dialogue.
+    """
     turns: dict[tuple[str, int], list[tuple[str, int]]] = {dialogue: [] for dialogue in dialogues}
     fold: dict[tuple[str, int], int] = {}
     for direction, meeting in met.items():
         for row, of in zip(meeting.rows, meeting.fold.tolist(), strict=True):
             turns[row[:2]].append((direction, row.turn))
             fold[row[:2]] = of
-    return {
+    cells: dict[str, list[Hashable]] = {
         "permutation": [(fold[dialogue], *turns[dialogue]) for dialogue in dialogues],
         "pseudo": [(dialogue[0], *turns[dialogue]) for dialogue in dialogues],
     }
+    return cells, [fold[dialogue] for dialogue in dialogues]
 
 
 def _rows(
@@ -127,7 +134,7 @@ def _indices(
         ("cca", lambda values: cca_operand(values, n_components)),
     ):
         left, right = _Operands(source, operand), _Operands(target, operand)
-        yield index, similarity_null(left, right, rows, protocol.computing)
+        yield index, similarity_null(left, right, meeting.fold, rows, protocol.computing)
 
 
 class _Operands:

@@ -15,7 +15,7 @@ REVISIONS = {
     "r2": 2,
     "synchrony": 1,
     "corrected": 1,
-    "nulls": 1,
+    "nulls": 2,
     "baselines": 1,
     "controls": 1,
     "judgements": 2,

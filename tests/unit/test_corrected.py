@@ -12,7 +12,7 @@ from syncr2.corrected import Centred, Protocol, corrected_measures, meet
 from syncr2.errors import SyncR2Error
 from syncr2.folds import environment_folds
 from syncr2.ids import DIRECTIONS, OrderedPair
-from syncr2.measures import read_measures, write_measures
+from syncr2.measures import Measures, read_measures, write_measures
 from syncr2.nulls import holm, p_value
 from syncr2.partners import partner_nulls, read_nulls, write_nulls
 from syncr2.samples import Row
@@ -232,6 +232,26 @@ def test_tables_average_directions_and_orders(measured, nulls):
     assert table.loc[("pseudo", "cka"), "null_mean"] == pytest.approx(wanted.mean())
     assert table.loc[("pseudo", "cka"), "null_high"] == pytest.approx(np.quantile(wanted, 0.95))
     assert (table["p"] <= 0.05).all()
+
+
+@pytest.mark.parametrize("nonlinear", [True, False])
+def test_baselines_become_tables_with_and_without_nonlinear_maps(measured, nonlinear):
+    names = ["own_past", "own_past_and_source", "context", "context_and_source", "text", "text_and_source"]
+    names += ["partner1", "self2", "partner-1", *(["affine", "kernel_ridge", "mlp"] if nonlinear else [])]
+    conditions = {name: "lag3" if name.endswith("_and_source") else "interaction" for name in names}
+    made = {
+        direction: Measures(
+            {("plain", name): each.by_name["plain", condition] for name, condition in conditions.items()}, {}
+        )
+        for direction, each in measured.items()
+    }
+    tables = control_tables.baseline_tables({OrderedPair("a", "a"): made}, [("a", "a")], {"a": "x"}, 400)
+    baselines = tables["baselines"].set_index("measure")["value"]
+    assert ("kernel_ridge_gain" in baselines.index) == ("mlp" in baselines.index) == nonlinear
+    wanted = baselines["own_past_and_source"] - baselines["own_past"]
+    assert baselines["own_past_gain"] == pytest.approx(wanted)
+    profile = tables["lag_profile"][["agent", "lag"]].to_numpy().tolist()
+    assert profile == [["partner", 1], ["self", 2], ["partner", -1]]
 
 
 def test_holm_is_taken_over_pairs_within_each_index_and_null(nulls):

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+from threadpoolctl import threadpool_limits
 
 from syncr2.errors import SyncR2Error
 from syncr2.folds import environment_folds, fold_of
@@ -62,6 +63,26 @@ def test_inner_scores_are_those_of_maps_that_saw_neither_fold(d_source, memory_g
                         if i != outer
                     ]
                     assert found[outer, p, layer, m] == pytest.approx(np.mean(inner), abs=1e-9)
+
+
+def test_row_order_memory_and_threads_change_nothing_beyond_rounding():
+    source, target, names, environment = planted(6, layers=(2, 3))
+    fold = folds_for(names)
+    chosen = select(inner_r2({"s": source}, target, fold, PENALTIES, Computing())["s"], PENALTIES)
+    clusters = clusters_of(environment)
+
+    def found(order, computing):
+        given = source[:, order], target[:, order], fold[order]
+        inner = inner_r2({"s": given[0]}, given[1], given[2], PENALTIES, computing)["s"]
+        moved = clusters._replace(environment=environment[order])
+        (scored,) = score(*given, chosen, moved, computing)
+        return inner, scored.r2, scored.influence
+
+    plain = found(np.arange(len(fold)), Computing())
+    with threadpool_limits(1):
+        other = found(np.random.default_rng(0).permutation(len(fold)), Computing(memory_gb=1e-9))
+    for one, two in zip(plain, other, strict=True):
+        np.testing.assert_allclose(two, one, rtol=0, atol=1e-12)
 
 
 def test_outer_scores_are_those_of_the_choice_on_folds_it_did_not_see():

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from syncr2 import nulls
+from syncr2 import nulls, permuted
 from syncr2.nested import Computing
 
 TURNS = 4
@@ -77,11 +77,72 @@ def test_rows_keep_their_turn_and_dialogues_their_cell():
     assert (dialogue[rows] == chosen[:, dialogue]).all()
 
 
+def test_many_draws_combine_a_few_arrangements_of_every_fold():
+    cells = [(i % 4, i % 2) for i in range(48)]
+    fold = [cell[0] for cell in cells]
+    drawn = nulls.dialogue_permutations(cells, 400, "draws", fold)
+    assert (np.sort(drawn, axis=1) == np.arange(48)).all()
+    assert all(cells[i] == cells[j] for draw in drawn for i, j in enumerate(draw))
+    for part in range(4):
+        members = np.flatnonzero(np.array(fold) == part)
+        arranged, counts = np.unique(drawn[:, members], axis=0, return_counts=True)
+        assert len(arranged) == nulls.ARRANGEMENTS
+        assert counts.min() > 5
+        assert (arranged == members).all(axis=1).any(), "what was observed is one of them"
+    assert len(np.unique(drawn, axis=0)) > 390
+    assert (drawn == nulls.dialogue_permutations(cells, 400, "draws", fold)).all()
+
+
+@pytest.mark.parametrize(
+    ("n_draws", "n_parts", "kept"),
+    [(1000, 5, 16), (1000, 3, 22), (1000, 2, 1000), (1000, 0, 1000), (199, 5, 199)],
+)
+def test_arrangements_are_shared_only_where_that_leaves_many_combinations(n_draws, n_parts, kept):
+    assert nulls.n_arrangements(n_draws, n_parts) == kept
+
+
+def test_draws_that_share_arrangements_are_fits_to_permuted_targets(monkeypatch):
+    source, target, dialogue, turn, fold = dialogues(2)
+    monkeypatch.setattr(nulls, "ARRANGEMENTS", 2)
+    monkeypatch.setattr(nulls, "COMBINATIONS", 1)
+    monkeypatch.setattr(nulls, "_by_prediction", nulls._by_kernels)
+    chosen = nulls.dialogue_permutations(list(range(3)) * 6, 6, "draws", list(range(3)) * 6)
+    assert len(np.unique(chosen[:, ::3], axis=0)) <= 2
+    rows = nulls.row_permutations(chosen, dialogue, turn)
+    null = nulls.r2_null(source, target, fold, rows, 0.1, Computing())
+    for draw, permutation in zip(null.draws, rows, strict=True):
+        wanted = one_at_a_time(source, target[:, permutation], fold, 0.1)
+        np.testing.assert_allclose(draw, wanted, rtol=0, atol=2e-6)
+
+
+def test_float32_draws_give_the_p_values_of_float64(monkeypatch):
+    monkeypatch.setattr(nulls, "_by_prediction", nulls._by_kernels)
+    cells = list(range(3)) * 12
+    for seed in range(5):
+        source, target, dialogue, turn, fold = dialogues(seed, n_dialogues=36)
+        target = target + 0.2 * seed * source[:1]
+        chosen = nulls.dialogue_permutations(cells, 199, f"draws {seed}")
+        rows = nulls.row_permutations(chosen, dialogue, turn)
+        found = {}
+        for dtype in ("float32", "float64"):
+            monkeypatch.setattr(nulls, "DTYPE", dtype)
+            monkeypatch.setattr(permuted, "DTYPE", dtype)
+            found[dtype] = nulls.r2_null(source, target, fold, rows, 0.1, Computing())
+        single, double = found["float32"], found["float64"]
+        assert np.abs(single.draws - double.draws).max() < 1e-6
+        for layer in np.ndindex(single.observed.shape):
+            p = [nulls.p_value(null.observed[layer], null.draws[:, *layer]) for null in (single, double)]
+            assert p[0] == p[1]
+
+
 def test_similarity_draws_are_products_of_permuted_matrices():
     rng = np.random.default_rng(3)
     left, right = ([m + m.T for m in rng.standard_normal((k, 300, 300))] for k in (2, 3))
-    permutation = rng.permutation(300)
-    null = nulls.similarity_null(left, right, permutation[None], Computing())
+    fold = np.arange(300) % 3
+    permutation = np.arange(300)
+    for part in range(3):
+        permutation[part::3] = rng.permutation(permutation[part::3])
+    null = nulls.similarity_null(left, right, fold, permutation[None], Computing())
     for i, a in enumerate(left):
         for j, b in enumerate(right):
             assert null.observed[i, j] == pytest.approx(np.vdot(a, b), rel=1e-4, abs=0.1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,9 +9,10 @@ from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from torch_here import TorchHere
 
 from syncr2 import probes
-from syncr2.backends import Cpu, Cuda
+from syncr2.backends import Cpu
 from syncr2.errors import SyncR2Error
 from syncr2.probe_targets import Target, shuffled, target_of
 from syncr2.probes import MEASURES, Places, nested, probe, score, standardised, tfidf
@@ -121,21 +120,6 @@ def test_rotated_rows_give_the_plain_fit(n: int, d: int) -> None:
             values[train], classes[train]
         )
         np.testing.assert_allclose(made[:, i], plain.predict_proba(values[test]), atol=2e-4)
-
-
-class TorchHere(Cuda):
-    """The GPU's code on this machine's CPU."""
-
-    def __init__(self) -> None:
-        import torch
-
-        self._torch = torch
-
-    def array(self, values: Any, dtype: str) -> Any:
-        return self._torch.as_tensor(np.ascontiguousarray(values)).to(getattr(self._torch, dtype))
-
-    def zeros(self, shape: tuple[int, ...], dtype: str) -> Any:
-        return self._torch.zeros(shape, dtype=getattr(self._torch, dtype))
 
 
 @pytest.mark.parametrize("d", [6, 300])

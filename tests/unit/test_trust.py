@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from syncr2 import directed_sync, layer_r2
+from syncr2 import directed_sync, layer_r2, nulls
 from syncr2.banded import Candidates, fit_blocks, layer_block
 from syncr2.folds import environment_folds, fold_of
 from syncr2.intervals import interval, multipliers
@@ -56,11 +56,11 @@ def unrelated_dialogues(rng, n_dialogues=15, turns=3):
     return *states, dialogue, turn
 
 
-def permutation_p(source, target, dialogue, turn, name, clipped=True, n_draws=39):
+def permutation_p(source, target, dialogue, turn, name, clipped=True, n_draws=39, n_folds=3):
     """Without clipping the statistic has no ties at 0."""
-    fold = dialogue % 3
-    cells = [i % 3 for i in range(dialogue.max() + 1)]
-    rows = row_permutations(dialogue_permutations(cells, n_draws, name), dialogue, turn)
+    fold = dialogue % n_folds
+    cells = [i % n_folds for i in range(dialogue.max() + 1)]
+    rows = row_permutations(dialogue_permutations(cells, n_draws, name, cells), dialogue, turn)
     null = r2_null(source, target, fold, rows, 0.1, Computing())
     if not clipped:
         return p_value(null.observed.max(axis=1).mean(), null.draws.max(axis=2).mean(axis=1))
@@ -76,6 +76,19 @@ def test_p_is_uniform_where_nothing_was_planted():
     assert (p <= 0.05).mean() <= 0.06
     clipped = np.array([permutation_p(*each, f"uniform {i}") for i, each in enumerate(data[:200])])
     assert (clipped <= 0.05).mean() <= 0.06
+
+
+def test_p_is_uniform_where_draws_share_arrangements(monkeypatch):
+    # As few as there can be: 4 of every fold, so that dependence between draws would show.
+    monkeypatch.setattr(nulls, "ARRANGEMENTS", 4)
+    assert nulls.n_arrangements(39, 5) == 4
+    p = []
+    for seed in range(2000, 2400):
+        data = unrelated_dialogues(np.random.default_rng(seed))
+        p.append(permutation_p(*data, f"shared {seed}", clipped=False, n_folds=5))
+    spread = np.array(p) - np.random.default_rng(0).uniform(0, 1 / 40, len(p))
+    assert kstest(spread, "uniform").pvalue > 0.05
+    assert (np.array(p) <= 0.05).mean() <= 0.06
 
 
 def test_p_is_small_where_synchrony_was_planted():
