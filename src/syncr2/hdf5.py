@@ -104,17 +104,24 @@ def row_checksums(values: NDArray) -> NDArray[np.uint32]:
     return found.reshape(values.shape[:-1])
 
 
-def content_sha256(file: h5py.File) -> str:
+def content_sha256(file: h5py.File, without: str = "") -> str:
     """SHA-256 of all that an HDF5 file says: names, attributes, shapes and numbers.
 
     Datasets whose rows have checksums of their own (beside them, `…_crc32`) count by these: they are large,
     and read in parts.
+
+    Parameters
+    ----------
+    file : h5py.File
+    without : str
+        An attribute of the file that is left out.
     """
+    aside = (_CONTENT, _COMPLETE, without)
     digest = hashlib.sha256()
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
         attributes = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
-        said = sorted(each for each in attributes.items() if name or each[0] not in (_CONTENT, _COMPLETE))
+        said = sorted(each for each in attributes.items() if name or each[0] not in aside)
         digest.update(repr((name, said)).encode())
         if isinstance(item, h5py.Dataset):
             digest.update(repr((item.dtype.str, item.dtype.names, item.shape)).encode())
