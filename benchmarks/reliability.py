@@ -1,6 +1,6 @@
 """What accidents cost a run: `make bench-reliability` (root, for small and read-only disks; Linux).
 
-Writes benchmarks/results/reliability.{json,md}. The experiment is that of tests/workflow with labels and
+Writes benchmarks/results/reliability.{json,md} and the table in docs/reliability.md. The experiment is that of tests/workflow with labels and
 probes, so that every stage has its jobs: two miniatures, 8 episodes, all rules. It runs undisturbed once.
 Then it runs again and is killed at a random moment, and again, until it ends; and copies of the finished run
 are put through the other accidents, of which one pair's part is made anew. What is lost is counted by
@@ -37,6 +37,8 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "workflow"))
 from conftest import tiny_experiment, with_changes
 
 DAY = 86_400.0
+PAGE = REPOSITORY / "docs" / "reliability.md"
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def experiment() -> dict[str, Any]:
@@ -243,8 +245,6 @@ def table(record: dict[str, Any]) -> str:
     """The result as Markdown."""
     machine = record["machine"]
     lines = [
-        "# Accidents",
-        "",
         f"The workflow on the tiny experiment of the tests ({record['jobs']} jobs). {machine['processor']} "
         f"({machine['system']}), commit {str(record['code']['commit'])[:10]}, seed {record['seed']}.",
         "",
@@ -254,6 +254,23 @@ def table(record: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def page(record: dict[str, Any]) -> str:
+    """docs/reliability.md with the table of this record."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{table(record)}{END}{rest.partition(END)[2]}"
+
+
+def write(record: dict[str, Any], folder: Path) -> None:
+    """The record, the table and, if they are the committed ones, the page that shows it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    (folder / "reliability.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "reliability.md").write_text(f"# Accidents\n\n{table(record)}", encoding="utf-8")
+    if folder == RESULTS:
+        PAGE.write_text(page(record), encoding="utf-8")
 
 
 def main() -> None:
@@ -286,8 +303,7 @@ def main() -> None:
             if given.only is None or name in given.only:
                 print(name, flush=True)
                 record["accidents"][name] = accident()
-                path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-                path.with_suffix(".md").write_text(table(record))
+                write(record, given.out)
     print(table(record))
 
 
