@@ -1,10 +1,11 @@
 """What accidents cost a run: `make bench-reliability` (root, for small and read-only disks; Linux).
 
-Writes benchmarks/results/reliability.{json,md} and the table in docs/reliability.md. The experiment is that of tests/workflow with labels and
-probes, so that every stage has its jobs: two miniatures, 8 episodes, all rules. It runs undisturbed once.
-Then it runs again and is killed at a random moment, and again, until it ends; and copies of the finished run
-are put through the other accidents, of which one pair's part is made anew. What is lost is counted by
-content: every table, line of JSON and array that is not what the undisturbed run gave.
+Writes benchmarks/results/reliability.{json,md} and the table in docs/reliability.md. The experiment is that
+of tests/workflow with labels and probes, so that every stage has its jobs: two miniatures, 8 episodes, all
+rules. It runs undisturbed once. Then it runs again and is killed at a random moment, and again, until it
+ends; and copies of the finished run are put through the other accidents, of which one pair's part is made
+anew. What is lost is counted by content: every table, line of JSON and array that is not what the undisturbed
+run gave.
 """
 
 from __future__ import annotations
