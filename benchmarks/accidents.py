@@ -49,8 +49,8 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What the last driver said."""
-        return self.folder / f"driver-{self.drivers}.log"
+        """What the last driver said; beside the folder, whose disk may be full."""
+        return self.folder.with_name(f"{self.folder.name}-driver-{self.drivers}.log")
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         """Snakemake as a user calls it, in a process group of its own."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 from accidents import Place, kill, wait_for
 
 from syncr2 import job_records
@@ -32,7 +33,7 @@ R2 = f"r2/{PAIR}/interaction.h5"
 TABLE = "synchrony_directed.tsv"
 # What reads it, and so must refuse it.
 READ_BY = {DIALOGUES: STATES, STATES: R2, R2: TABLE}
-ROOM = 100_000  # bytes that are left on a disk that is full
+ROOM = 40_000  # bytes that are left on a disk that is full
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,21 @@ def flip(path: Path, draw: random.Random) -> None:
     """Change one bit of a random byte."""
     content = bytearray(path.read_bytes())
     content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+def flip_number(path: Path, draw: random.Random) -> None:
+    """Change one bit of a number of a file of states or R²; between its parts lies much that says nothing."""
+    with h5py.File(path, "r", locking=False) as file:
+        states = file.get("agent1/hidden")
+        if states is not None:
+            chunk = states.id.get_chunk_info(draw.randrange(states.id.get_num_chunks()))
+            begin, size = chunk.byte_offset, chunk.size
+        else:
+            maps = file["agent1_to_agent2/r2"].id
+            begin, size = maps.get_offset(), maps.get_storage_size()
+    content = bytearray(path.read_bytes())
+    content[begin + draw.randrange(size)] ^= 1 << draw.randrange(8)
     path.write_bytes(content)
 
 
@@ -160,10 +176,9 @@ def disk_full(place: Place, finished: Path) -> Outcome:
     copied(finished, place)
     target = forget_states(place)
     filler = place.folder / "filler"
-    with filler.open("wb") as stream, suppress(OSError):
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
         while True:
             stream.write(bytes(65536))
-            stream.flush()
     os.truncate(filler, max(filler.stat().st_size - ROOM, 0))
     stopped = place.run(target) != 0
     broken = [path for path in place.results.rglob("[!.]*") if path.is_file() and whole.problem(path)]

