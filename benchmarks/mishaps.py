@@ -105,7 +105,7 @@ def damaged(
     """Damage a file, run what reads it, delete the file as told, run again."""
     copied(finished, place)
     path, reader = place.results / name, f"results/{READ_BY[name]}"
-    damage(path, random.Random(name))
+    damage(path, random.Random(f"{name} {place.folder.name}"))
     found = name in {each.path for each in verify([path]).wrong}
     (place.folder / reader).unlink()
     stopped = place.run(reader) != 0 and not (place.folder / reader).exists()

@@ -140,35 +140,34 @@ def in_a_small_disk(place: Place, finished: Path) -> mishaps.Outcome:
         return mishaps.disk_full(Place(place.folder, experiment()), finished)
 
 
+def with_read_only_results(place: Place, finished: Path) -> mishaps.Outcome:
+    """`mishaps.no_writing`, or an end with a word where nothing can be mounted."""
+    return mishaps.no_writing(place, finished) or sys.exit("A folder cannot be mounted: root is needed.")
+
+
 def clocks(rooms: Rooms, finished: Path) -> dict[str, Any]:
     """Dialogues from the future and from the past."""
     found = {}
     for name, seconds in (("ahead", DAY), ("behind", -30 * 365 * DAY)):
         outcome, repeated = rooms.use(lambda p, s=seconds: mishaps.clock_jumps(p, finished, s))
-        found[name] = {
-            "times": 1,
-            "noticed": int(outcome.noticed),
-            "lost": outcome.lost,
-            "repeated": repeated,
-        }
+        found[name] = outcomes([outcome]) | {"repeated": repeated}
     return found
 
 
 def accidents(base: Path, finished: Path, given: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """What is done, by name; each gives an entry of the record."""
-    rooms, often = Rooms(base), range(given.times)
-
-    def damaged(name: str, damage: Callable) -> Callable[[], Any]:
-        return lambda: outcomes(rooms.use(lambda p: mishaps.damaged(p, finished, name, damage)) for _ in "1")
+    rooms = Rooms(base)
 
     def repeated(accident: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-        return lambda: outcomes(rooms.use(lambda p: accident(p, finished, *arguments)) for _ in often)
+        return lambda: outcomes(
+            rooms.use(lambda place: accident(place, finished, *arguments)) for _ in range(given.times)
+        )
 
     found: dict[str, Callable[[], Any]] = {
         "killed": lambda: killed(base / "killed", finished, given.kills, given.seed),
         "driver killed alone": repeated(mishaps.driver_alone),
         "disk full": repeated(in_a_small_disk),
-        "results read-only": repeated(mishaps.no_writing),
+        "results read-only": repeated(with_read_only_results),
         "second driver": repeated(mishaps.second_driver),
         "files late, waited for": repeated(mishaps.late_files, 2.0, 30),
         "files late, not waited for": repeated(mishaps.late_files, 6.0, 1),
@@ -180,9 +179,9 @@ def accidents(base: Path, finished: Path, given: argparse.Namespace) -> dict[str
         found[f"bits of {kind}"] = lambda name=name: rooms.use(
             lambda p: flipped(p.folder, finished, name, given.flips, given.seed)
         )
-        found[f"a bit of {kind}, in a run"] = damaged(name, one_bit)
+        found[f"a bit of {kind}, in a run"] = repeated(mishaps.damaged, name, one_bit)
     for name in (mishaps.STATES, mishaps.R2):
-        found[f"{name.partition('/')[0]} cut off"] = damaged(name, mishaps.cut)
+        found[f"{name.partition('/')[0]} cut off"] = repeated(mishaps.damaged, name, mishaps.cut)
     return found
 
 
