@@ -24,6 +24,7 @@ from layer_r2.machine import machine_record, threads_here
 from numpy.typing import NDArray
 
 from syncr2 import open_states
+from syncr2.hdf5 import row_checksums
 from syncr2.provenance import code_version, library_versions
 from syncr2.state_writer import streaming
 from syncr2.store import AGENTS, StateRow
@@ -139,6 +140,17 @@ def measure(
     }
 
 
+def checksum_rate(dialogues: int, width: int, tries: int = 5) -> float:
+    """MB of states whose checksums are computed in a second of processor time."""
+    values = states(0, 1, width).repeat(dialogues, axis=1).astype(np.float16)
+    seconds = []
+    for _ in range(tries):
+        begin = time.process_time()
+        row_checksums(values)
+        seconds.append(time.process_time() - begin)
+    return values.nbytes / 1e6 / min(seconds)
+
+
 def full_experiment() -> dict[str, dict[str, float]]:
     """Bytes of states and number of files of 48,600 dialogues in two readings, all models 8B-shaped."""
     numbers = FULL["dialogues"] * FULL["prompts"] * FULL["readings"] * FULL["layers"] * FULL["width"]
@@ -148,6 +160,14 @@ def full_experiment() -> dict[str, dict[str, float]]:
         "ours": {"bytes": 2.0 * numbers, "files": jobs},
         "published": {"bytes": 4.0 * numbers, "files": turns},
     }
+
+
+def checksums(rate: float) -> str:
+    """What they cost, in words."""
+    return (
+        "Ours include a checksum of every state, computed when it is written and when it is read: "
+        f"{rate:,.0f} MB in a second of one processor's time."
+    )
 
 
 def table(record: dict[str, Any]) -> str:
@@ -181,6 +201,7 @@ def table(record: dict[str, Any]) -> str:
             *([record["note"], ""] if "note" in record else []),
             "Writing includes making up the numbers, which both do alike.",
             "",
+            *([checksums(record["checksum_mb_s"]), ""] if "checksum_mb_s" in record else []),
             f"The full experiment ({FULL['dialogues']:,} dialogues, {FULL['readings']} readings, "
             f"{FULL['layers']} layers of width {FULL['width']:,}), counted: ours "
             f"{full['ours']['bytes'] / 1e12:.2f} TB in {full['ours']['files']:,} files, a `.npy` a turn "
@@ -216,6 +237,7 @@ def main() -> None:
             record[name] = measure(Path(folder), write, reader, shape)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         record["sequential"] = sequential(Path(folder), record["ours"]["bytes"])
+    record["checksum_mb_s"] = checksum_rate(given.dialogues, given.width)
     record["full"] = full_experiment()
     if record["machine"]["load"] > 0.5:
         record["note"] = "Other work was under way, on the disk too: times are not to be trusted."

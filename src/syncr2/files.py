@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from syncr2.checksums import json_line, take_checksum
 from syncr2.errors import SyncR2Error
 
 if TYPE_CHECKING:
@@ -117,10 +118,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as lines:
-        for record in records:
-            lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write one JSON object a line, with its checksum, whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
+        lines.writelines(json_line(record) for record in records)
 
 
 def _read_text(path: str | Path) -> str:
@@ -134,12 +134,13 @@ def _read_text(path: str | Path) -> str:
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """Read a JSON Lines file.
+    """Read a JSON Lines file; checksums are held against their lines, and are in no record.
 
     Raises
     ------
     SyncR2Error
-        If a line is not a JSON object, or the last line has no line end (a file that was cut off).
+        If a line is not a JSON object or does not fit its checksum, or the last line has no line end (a file
+        that was cut off).
     """
     text = _read_text(path)
     records = []
@@ -155,6 +156,11 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         if not isinstance(record, dict):
             raise SyncR2Error(
                 f"{path}, line {number}: a JSON object is needed, found {type(record).__name__}."
+            )
+        if not take_checksum(line, record):
+            raise SyncR2Error(
+                f"{path}, line {number}: does not fit its checksum: the line was changed after it was "
+                f"written. {_AGAIN}"
             )
         records.append(record)
     if text and not text.endswith("\n"):

@@ -3,7 +3,8 @@
 A job that is killed and run again takes its finished records from here and makes only the others. They are
 taken only if everything that can change them is as it was, which a fingerprint at the head of the journal
 says. A line is written, flushed and synced before its record counts as finished; one that was cut off does
-not count. One job at a time can have a journal.
+not count, nor does what stands behind one that does not fit its checksum. One job at a time can have a
+journal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from syncr2.checksums import json_line, take_checksum
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text
 
@@ -114,8 +116,7 @@ class Journal:
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Add finished records; when this returns they are on the disk."""
         stream = self._open_stream()
-        text = "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
-        data = memoryview(text.encode())
+        data = memoryview("".join(map(json_line, records)).encode())
         while data:
             data = data[stream.write(data) :]
         os.fsync(stream.fileno())
@@ -155,9 +156,10 @@ def _is_at(stream: BinaryIO, path: Path) -> bool:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A whole line's record; None for what a crash of the machine can leave."""
+    """A whole line's record; None for what a crash of the machine or a bad disk can leave."""
     try:
-        value = json.loads(line)
+        text = line.decode()
+        value = json.loads(text)
     except ValueError:  # UnicodeDecodeError is one
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and take_checksum(text, value) else None

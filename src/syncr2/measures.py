@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
+from syncr2.hdf5 import reading, writing
 from syncr2.ids import DIRECTIONS
 from syncr2.nested import Score, Selection
-from syncr2.store import reading, writing
 
 MEASURES_FORMAT = "syncr2/measures/1"
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncr2.corrected import Meeting, Protocol, States, meet
+from syncr2.hdf5 import reading, writing
 from syncr2.ids import DIRECTIONS, INTERACTION, Condition
 from syncr2.nulls import (
     Null,
@@ -21,7 +22,6 @@ from syncr2.nulls import (
 )
 from syncr2.ridge import Layers
 from syncr2.similarity import cca_operand, cka_operand
-from syncr2.store import reading, writing
 from syncr2.synchrony import directed_sync
 
 NULLS_FORMAT = "syncr2/nulls/1"

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from syncr2.hdf5 import reading, writing
 from syncr2.ids import DIRECTIONS
 from syncr2.probes import Probe, Scores
-from syncr2.store import reading, writing
 
 PROBES_FORMAT = "syncr2/probes/1"
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
-from syncr2.store import STATES_FORMAT, StateRow, add_agent, writing
+from syncr2.hdf5 import row_checksums, writing
+from syncr2.store import STATES_FORMAT, StateRow, add_agent, add_checksums
 
 # Batches that wait to be written; further ones are computed only when there is room.
 DEPTH = 2
@@ -61,6 +62,7 @@ class _Agent(NamedTuple):
     dataset: h5py.Dataset
     rows: Sequence[StateRow]
     written: NDArray[np.bool_]
+    checksums: NDArray[np.uint32]
 
 
 class StatesWriter:
@@ -78,7 +80,9 @@ class StatesWriter:
     def begin(self, agent: str, rows: Sequence[StateRow], n_layers: int, hidden_size: int) -> None:
         """Make room for an agent's states; before the first `put` of them."""
         dataset = add_agent(self._file, agent, rows, (n_layers, len(rows), hidden_size), self._precision)
-        self._agents[agent] = _Agent(dataset, rows, np.zeros(len(rows), dtype=bool))
+        written = np.zeros(len(rows), dtype=bool)
+        checksums = np.zeros((n_layers, len(rows)), dtype=np.uint32)
+        self._agents[agent] = _Agent(dataset, rows, written, checksums)
 
     def put(self, agent: str, begin: int, values: Callable[[], NDArray[np.float32]]) -> None:
         """Have some rows written; wait while too many others wait.
@@ -118,6 +122,7 @@ class StatesWriter:
         for name, agent in self._agents.items():
             if not agent.written.all():
                 raise RuntimeError(f"{name}: {np.count_nonzero(~agent.written)} rows were never written")
+            add_checksums(self._file, name, agent.checksums)
 
     def abandon(self) -> None:
         """End the thread without writing what still waits."""
@@ -139,10 +144,12 @@ class StatesWriter:
                     self._error = error
 
     def _write(self, part: _Part) -> None:
-        dataset, rows, written = self._agents[part.agent]
+        dataset, rows, written, checksums = self._agents[part.agent]
         values = part.values()
         place = slice(part.begin, part.begin + values.shape[1])
-        dataset[:, place] = as_stored(values, self._precision, rows[place])
+        stored = as_stored(values, self._precision, rows[place])
+        dataset[:, place] = stored
+        checksums[:, place] = row_checksums(stored)
         written[place] = True
 
 

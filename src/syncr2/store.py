@@ -3,13 +3,15 @@
 A states file holds, for each of the two agents, `hidden` (layer, row, hidden size), layer-major because the
 maps read one layer at a time, and `rows`, a table with one entry a row. An R² file holds, for each direction,
 `r2` (split, source layer, target layer) and what is needed to check it.
+
+Whoever reads states has each of them held against its CRC-32; the rest of a file is held against its SHA-256
+when it is opened (`hdf5`). Files of earlier versions have neither, and are read as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from syncr2.errors import SyncR2Error
-from syncr2.files import atomic_path
+from syncr2.hdf5 import AGAIN, ROWS_SUFFIX, reading, row_checksums, writing
 from syncr2.ids import DIRECTIONS
 from syncr2.samples import Row
 
@@ -74,40 +76,6 @@ class DirectionR2(NamedTuple):
     groups: Mapping[str, Mapping[str, tuple[NDArray, NDArray]]]
 
 
-@contextmanager
-def writing(path: str | Path, file_format: str, made_by: Mapping[str, Any]) -> Iterator[h5py.File]:
-    """One of our HDF5 files to fill; it is whole or absent."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = file_format
-        file.attrs["made_by"] = json.dumps(made_by, ensure_ascii=False)
-        yield file
-        # Last of all: a file without it was never finished, whatever else can be read from it.
-        file.attrs["complete"] = True
-
-
-@contextmanager
-def reading(path: str | Path, file_format: str) -> Iterator[h5py.File]:
-    """One of our HDF5 files; `SyncR2Error` where it is missing, cut off or of another format."""
-    remedy = "Delete it and run again: only its job is repeated."
-    if not Path(path).is_file():
-        raise SyncR2Error(f"{path}: no such file.")
-    try:
-        # No lock: network file systems refuse it, and our files never change once they have their name.
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise SyncR2Error(f"{path}: not a whole HDF5 file ({error}). {remedy}") from None
-    with file:
-        found = file.attrs.get("format")
-        if found != file_format or not file.attrs.get("complete", False):
-            raise SyncR2Error(
-                f"{path}: expected a finished file of format {file_format}, found {found}. {remedy}"
-            )
-        try:
-            yield file
-        except OSError as error:
-            raise SyncR2Error(f"{path}: cannot be read ({error}). {remedy}") from None
-
-
 def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: Mapping[str, Any]) -> None:
     """Write the states of both agents, whole or not at all.
 
@@ -124,6 +92,7 @@ def write_states(path: str | Path, states: Mapping[str, AgentStates], made_by: M
         for agent in AGENTS:
             hidden, rows = states[agent]
             add_agent(file, agent, rows, hidden.shape, hidden.dtype)[...] = hidden
+            add_checksums(file, agent, row_checksums(hidden))
 
 
 def add_agent(
@@ -155,6 +124,31 @@ def add_agent(
     group.create_dataset("rows", data=_table(rows))
     # Not filled with zeros first: that would write everything twice.
     return group.create_dataset("hidden", shape, dtype, chunks=chunks, fill_time="never")
+
+
+def add_checksums(file: h5py.File, agent: str, checksums: NDArray[np.uint32]) -> None:
+    """Put the CRC-32 of every state, (n_layers, n_rows), beside an agent's states."""
+    file[agent].create_dataset(f"hidden{ROWS_SUFFIX}", data=checksums)
+
+
+def read_layer(path: str | Path, agent: str, layer: int) -> NDArray:
+    """States of one layer, (n_rows, hidden_size), each held against its checksum.
+
+    Raises
+    ------
+    SyncR2Error
+        If a state was changed after it was written; the message names file, agent, layer and row.
+    """
+    with reading(path, STATES_FORMAT, known=True) as file:
+        values = file[agent]["hidden"][layer]
+        checksums = file[agent].get(f"hidden{ROWS_SUFFIX}")
+        wrong = np.empty(0) if checksums is None else row_checksums(values) != checksums[layer]
+    if wrong.any():
+        raise SyncR2Error(
+            f"{path}: {agent}, layer {layer}, row {np.argmax(wrong)} does not fit its checksum: the file "
+            f"was changed after it was written. {AGAIN}"
+        )
+    return values
 
 
 def _table(rows: Sequence[StateRow]) -> NDArray:
@@ -196,10 +190,7 @@ class StackedStates:
         return self.n_layers, n_rows, self.hidden_size
 
     def __getitem__(self, layer: int) -> NDArray:
-        parts = []
-        for path in self.paths:
-            with reading(path, STATES_FORMAT) as file:
-                parts.append(file[self.agent]["hidden"][layer])
+        parts = [read_layer(path, self.agent, layer) for path in self.paths]
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values if self.chosen is None else values[self.chosen]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import pytest
 from one_host import Cluster, missing, wait_for
+
+from syncr2.commands.compare import contents
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPERIMENT = REPOSITORY / "tests/cluster/experiment.yaml"
@@ -64,41 +63,6 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
     folder = clone(tmp_path_factory.mktemp("local"))
     finish(start(folder, environment=dict(os.environ)), folder)
     return contents(folder / "results")
-
-
-def contents(results: Path) -> dict[str, str]:
-    """SHA-256 of the scientific content of every file: all but the record of what made it."""
-    digests = {".tsv": _table, ".jsonl": _dialogues, ".h5": _arrays}
-    return {
-        str(path.relative_to(results)): digests[path.suffix](path)
-        for path in sorted(results.rglob("*"))
-        if path.suffix in digests and path.relative_to(results).parts[0] not in ("benchmarks", "logs")
-    }
-
-
-def _table(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _dialogues(path: Path) -> str:
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    for record in records:
-        del record["made_by"]
-    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
-
-
-def _arrays(path: Path) -> str:
-    digest = hashlib.sha256()
-
-    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        digest.update(name.encode())
-        if isinstance(item, h5py.Dataset):
-            digest.update(f"{item.dtype} {item.shape}".encode())
-            digest.update(repr(item[()].tolist()).encode())
-
-    with h5py.File(path) as file:
-        file.visititems(add)
-    return digest.hexdigest()
 
 
 def running(cluster: Cluster, rule: str) -> list[int]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from configuring import LLAMA, REPOSITORY, of_judge, of_models, problems
 
+from syncr2.servers import HOST
+
 SOURCES = sorted(
     path for folder in ("src", "workflow/scripts") for path in (REPOSITORY / folder).rglob("*.py")
 )
@@ -75,3 +77,29 @@ def test_names_that_stand_in_paths_cannot_leave_their_folder(name):
 @pytest.mark.parametrize("name", ["x/../../../evil", "a\\b", "{pair}"])
 def test_columns_that_stand_in_paths_of_figures_cannot_either(name):
     assert any("group_by" in each for each in problems({"synchrony": {"group_by": [name]}}))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_of_labellers_cannot_either(name):
+    assert any("name" in each for each in problems({"labels": [{"name": name, "engine": "surface"}]}))
+
+
+# Where a program of ours may listen: a socket of the file system, or this machine alone.
+LISTENING = {"(HOST, 0)", "str(address)"}
+SERVERS = {"create_server", "HTTPServer", "ThreadingHTTPServer", "TCPServer", "start_server"}
+
+
+def test_servers_listen_on_this_machine_alone():
+    """What they start is told the same: tests/unit/test_servers.py, `--host` comes last."""
+    assert HOST == "127.0.0.1"
+    places = set()
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert "0.0.0.0" not in text, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                assert name not in SERVERS, f"{path} listens"
+                if name == "bind":
+                    places.add(ast.unparse(node.args[0]))
+    assert places == LISTENING

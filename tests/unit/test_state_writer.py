@@ -31,7 +31,8 @@ def same(one, two):
     with h5py.File(one) as first, h5py.File(two) as second:
         names: list[str] = []
         first.visit(names.append)
-        assert names == ["agent1", "agent1/hidden", "agent1/rows", "agent2", "agent2/hidden", "agent2/rows"]
+        parts = ("", "/hidden", "/hidden_crc32", "/rows")
+        assert names == [f"{agent}{part}" for agent in AGENTS for part in parts]
         for name in names:
             if isinstance(first[name], h5py.Dataset):
                 assert first[name].dtype == second[name].dtype

@@ -68,6 +68,7 @@ def snakemake(
     dry: bool = False,
     cores: int = 2,
     targets: tuple[str, ...] = (),
+    latency_wait: int = 3,
 ) -> Run:
     """Call Snakemake in `folder` with this configuration in place of config.yaml."""
     run = Run()
@@ -92,7 +93,8 @@ def snakemake(
             )
             dag = workflow.dag(DAGSettings(targets=set(targets), force_incomplete=True))
             dag.execute_workflow(
-                executor="dryrun" if dry else "local", execution_settings=ExecutionSettings(lock=False)
+                executor="dryrun" if dry else "local",
+                execution_settings=ExecutionSettings(lock=False, latency_wait=latency_wait),
             )
     except Exception as error:
         run.error = error
@@ -136,8 +138,7 @@ def with_changes(config: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     return changed
 
 
-@pytest.fixture(scope="session")
-def tiny() -> dict[str, Any]:
+def tiny_experiment() -> dict[str, Any]:
     """Two tiny models, 8 bundled episodes, one seed, 8 turns: the whole workflow in half a minute."""
     return with_changes(
         published(),
@@ -172,6 +173,12 @@ def tiny() -> dict[str, Any]:
         resources={"threads": 1, "runtime": 10, "warm_start": True},
         report__notice="A test.",
     )
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict[str, Any]:
+    """The tiny experiment's configuration."""
+    return tiny_experiment()
 
 
 @pytest.fixture(scope="session")

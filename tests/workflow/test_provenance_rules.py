@@ -17,6 +17,7 @@ from syncr2 import config as configuration
 from syncr2 import job_records, warm
 from syncr2.commands import manifest, whole
 from syncr2.commands.verify import verify
+from syncr2.files import read_jsonl, write_jsonl
 from syncr2.forecast import forecast
 from syncr2.revisions import REVISIONS
 
@@ -248,11 +249,11 @@ def test_no_script_of_a_hostile_scenario_or_utterance_runs(tiny, copy, tmp_path)
     (copy / "scenarios.json").write_text(json.dumps(scenarios))
     dialogues = sorted((copy / "dialogues").rglob("*.jsonl"))
     for path in dialogues:
-        records = [json.loads(line) for line in path.read_text().splitlines()]
+        records = read_jsonl(path)
         for record in records:
             for turn in record["turns"]:
                 turn["text"] = hostile
-        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        write_jsonl(path, records)
     places = {
         "pairs": "statistics/pairs",
         "correlations": "statistics/correlations",

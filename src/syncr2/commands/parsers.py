@@ -1,4 +1,4 @@
-"""The commands about runs and results: `forecast`, `check`, `show`, `verify`."""
+"""The commands about runs and results: `forecast`, `check`, `show`, `verify`, `compare`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CONFIG = "YAML file that overrides config.yaml, as for snakemake; several may f
 
 
 def add(commands: Any) -> None:
-    """Add the four to the subparsers of `python -m syncr2`; each gives the exit code."""
+    """Add the five to the subparsers of `python -m syncr2`; each gives the exit code."""
     forecast = commands.add_parser("forecast", help="say what a run will cost, before anything runs")
     _takes_config(forecast)
     forecast.set_defaults(run=_forecast)
@@ -29,6 +29,12 @@ def add(commands: Any) -> None:
     verify.add_argument("paths", nargs="+", help="a results folder, or files and folders in one")
     _takes_json(verify)
     verify.set_defaults(run=_verify)
+    compare = commands.add_parser(
+        "compare", help="see that two runs came to the same, whatever made them; exit code 1 if not"
+    )
+    compare.add_argument("results", nargs=2, help="results folders")
+    _takes_json(compare)
+    compare.set_defaults(run=_compare)
 
 
 def _takes_config(parser: argparse.ArgumentParser) -> None:
@@ -105,3 +111,11 @@ def _verify(options: argparse.Namespace) -> int:
     found = verify(options.paths)
     _print(found.as_dict(), found.lines(), options.json)
     return int(bool(found.wrong))
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from syncr2.commands.compare import differences
+
+    found = differences(*options.results)
+    _print(found, found or ["The same scientific content."], options.json)
+    return int(bool(found))

@@ -16,9 +16,10 @@ import h5py
 from syncr2.dialogue_records import prompt_ids
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, read_table
+from syncr2.hdf5 import damage
 from syncr2.ids import DIRECTIONS
 from syncr2.measures import MEASURES_FORMAT
-from syncr2.store import AGENTS, R2_FORMAT, STATES_FORMAT
+from syncr2.store import AGENTS, R2_FORMAT, STATES_FORMAT, read_layer
 
 _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -57,6 +58,9 @@ def _hdf5(path: Path) -> None:
     with h5py.File(path, "r", locking=False) as file:
         if not file.attrs.get("complete", False):
             raise SyncR2Error("the file was never finished")
+        reason = damage(file)
+        if reason:
+            raise SyncR2Error(reason)
         json.loads(file.attrs["made_by"])
         kind = file.attrs["format"]
         parts = AGENTS if kind == STATES_FORMAT else DIRECTIONS
@@ -64,7 +68,7 @@ def _hdf5(path: Path) -> None:
             if name not in file:
                 raise SyncR2Error(f"has no group {name}")
         if kind == STATES_FORMAT:
-            _states(file)
+            _states(path, file)
         elif kind in (R2_FORMAT, MEASURES_FORMAT):
             file.visititems(_readable)
 
@@ -74,7 +78,7 @@ def _readable(_: str, item: Any) -> None:
         item[()]
 
 
-def _states(file: h5py.File) -> None:
+def _states(path: Path, file: h5py.File) -> None:
     for agent in AGENTS:
         hidden, rows = file[agent]["hidden"], file[agent]["rows"]
         if hidden.shape[1] != len(rows[()]):
@@ -82,6 +86,8 @@ def _states(file: h5py.File) -> None:
         # Space that was set aside and never written reads as zeros.
         if hidden.chunks and hidden.id.get_num_chunks() != _n_chunks(hidden):
             raise SyncR2Error(f"{agent} has states that were never written")
+        for layer in range(len(hidden)):
+            read_layer(path, agent, layer)
 
 
 def _n_chunks(dataset: h5py.Dataset) -> int:
