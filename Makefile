@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation miniatures clean
+.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-plans miniatures clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -98,6 +98,9 @@ bench-storage: $(VENV)/.run  ## Bytes, files and reading speed of states beside 
 
 bench-generation: $(VENV)/.run $(VLLM)/.ready  ## Dialogues a minute through vLLM, in process, and the published way
 	$(BIN)/python benchmarks/generation.py
+
+bench-plans: $(VENV)/.run  ## Jobs of the full experiment and of larger ones; time and memory of planning them
+	$(BIN)/python benchmarks/plans.py
 
 miniatures: $(VENV)/.run  ## Train the six miniatures of the toy world anew, into resources/miniatures
 	$(BIN)/python -m syncr2.world train --jobs $(CORES) --threads 1
