@@ -1,10 +1,10 @@
 """Jobs of the full experiment, and the time and memory that planning takes: `make bench-plans`.
 
-Writes benchmarks/results/plans.{json,md,png}. Snakemake is called as a user calls it, in a folder of links to this
-repository's files, with config.yaml and, for growth, with more models in it. For "nothing to do" every output of the
-full experiment must be there: stand-ins of one byte are laid in their places, and `snakemake --touch` writes its own
-metadata for each. So the plan compares times, inputs, params and code of every job, as after a real run; the stand-ins
-say nothing about reading results, which planning does not do.
+Writes benchmarks/results/plans.{json,md,png}. Snakemake is called as a user calls it, in a folder of links to
+this repository's files, with config.yaml and, for growth, with more models in it. For "nothing to do" every
+output of the full experiment must be there: stand-ins of one byte are laid in their places, and
+`snakemake --touch` writes its own metadata for each. So Snakemake compares times, inputs, params and code of
+every job, as after a real run; the stand-ins say nothing about reading results, which planning does not do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def clone(folder: Path, n_models: int) -> Path:
 
 
 def call(folder: Path, *arguments: str) -> dict[str, Any]:
-    """Call Snakemake; give what it wrote, its seconds of wall and processor time and its peak of memory in MB."""
+    """Call Snakemake; give its text, its seconds of wall and of processor time, its peak of memory in MB."""
     begin = time.monotonic()
     with tempfile.TemporaryFile() as output:
         command = [sys.executable, "-m", "snakemake", *arguments]
@@ -95,7 +95,7 @@ def planned(folder: Path, n_models: int, repeats: int) -> dict[str, Any]:
 
 
 def finish(place: Path) -> int:
-    """Lay a stand-in where each output belongs and have Snakemake note every job as done; give their number."""
+    """Lay a stand-in where each output belongs, have Snakemake note every job as done; give their number."""
     table = call(place, "--summary")["text"].splitlines()
     head = next(i for i, line in enumerate(table) if line.startswith("output_file\t"))
     outputs = [place / line.split("\t")[0] for line in table[head + 1 :] if "\t" in line]
@@ -158,14 +158,14 @@ def as_text(record: Mapping[str, Any]) -> str:
         [
             "# Planning, measured",
             "",
-            f"`make bench-plans`, on {machine['processor']} ({machine['system']}), {machine['cores']} cores, load "
-            f"before the run {machine['load']:.1f}, at commit {str(record['code']['commit'])[:10]}; the least of "
-            f"{record['repeats']} calls.",
+            f"`make bench-plans`, on {machine['processor']} ({machine['system']}), {machine['cores']} cores, "
+            f"load before the run {machine['load']:.1f}, at commit {str(record['code']['commit'])[:10]}; the "
+            f"least of {record['repeats']} calls.",
             *(["", warning] if busy else []),
             "",
             f"- the full experiment (config.yaml): {first['jobs']:,} jobs",
-            f"- `snakemake -n`: {first['seconds']:.1f} s, {first['cpu_seconds']:.1f} s of processor time (goal "
-            f"{GOALS['plan']:.0f} s)",
+            f"- `snakemake -n`: {first['seconds']:.1f} s, {first['cpu_seconds']:.1f} s of processor time "
+            f"(goal {GOALS['plan']:.0f} s)",
             f"- nothing to do, all {done['outputs']:,} outputs there: {done['seconds']:.1f} s, "
             f"{done['cpu_seconds']:.1f} s of processor time, {done['memory_mb']} MB (goal "
             f"{GOALS['nothing to do']:.0f} s)",

@@ -15,8 +15,9 @@ from conftest import REPOSITORY, snakemake, with_changes
 
 from syncr2 import config as configuration
 from syncr2 import job_records, warm
-from syncr2.commands import manifest, whole
+from syncr2.commands import manifest
 from syncr2.commands.verify import verify
+from syncr2.embedded import embedded
 from syncr2.forecast import forecast
 from syncr2.revisions import REVISIONS
 
@@ -57,7 +58,7 @@ def test_every_output_is_in_the_manifest_and_says_what_made_it(copy):
     assert there - {name for name in there if Path(name).name.startswith(".")} <= set(listed["files"])
     for name in there:
         if Path(name).suffix in (".h5", ".jsonl", ".svg", ".png", ".html"):
-            record = whole.embedded(copy / name)
+            record = embedded(copy / name)
             assert record is not None, name
             assert record["revision"] == REVISIONS[record["stage"]], name
             assert record["started"] <= record["written"], name

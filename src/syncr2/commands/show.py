@@ -12,6 +12,7 @@ import h5py
 
 from syncr2 import job_records
 from syncr2.commands import manifest, whole
+from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, read_table
 from syncr2.pages.layout import counted, plain
@@ -39,7 +40,7 @@ def show(path: str | Path) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if problem is None:
         content = _CONTENT[file.suffix](file)
-    record = whole.embedded(file)
+    record = embedded(file)
     return {
         "path": str(file),
         "bytes": file.stat().st_size,
