@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures clean
+.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures bench-plans clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -101,6 +101,9 @@ bench-generation: $(VENV)/.run $(VLLM)/.ready  ## Dialogues a minute through vLL
 
 bench-reliability: $(VENV)/.dev  ## Kills, full disks, damaged files and other accidents, into benchmarks/results (root)
 	$(BIN)/python benchmarks/reliability.py
+
+bench-plans: $(VENV)/.run  ## Jobs of the full experiment and of larger ones; time and memory of planning them
+	$(BIN)/python benchmarks/plans.py
 
 miniatures: $(VENV)/.run  ## Train the six miniatures of the toy world anew, into resources/miniatures
 	$(BIN)/python -m syncr2.world train --jobs $(CORES) --threads 1

@@ -13,6 +13,10 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
+# Used with `--software-deployment-method apptainer` alone: docs/environments.md.
+container: "envs/syncr2.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/scenarios.smk"
 include: "workflow/rules/models.smk"

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, write_json
+from syncr2.lineage import RECORDS, rests_on
 from syncr2.provenance import code_version, host, library_versions, now, sha256_of
 
 if TYPE_CHECKING:
     from syncr2.jobs import Script
 
 FORMAT = "syncr2/job/1"
-FOLDER = Path("provenance", "jobs")
+FOLDER = RECORDS
 
 
 class Usage:
@@ -98,6 +99,7 @@ def write(described: Mapping[str, Any], started: str, usage: Usage) -> None:
         "ended": now(),
         **usage.taken(),
         "inputs": {path: sha256_of(path) for path in described["inputs"]},
+        "rests_on": rests_on(described["inputs"]),
         "outputs": {path: {"sha256": sha256_of(path), "bytes": _size(path)} for path in described["outputs"]},
     }
     write_json(described["record"], record)

@@ -111,7 +111,7 @@ def execute(
     _limit_threads(threads)
     module, name = function.split(":")
     try:
-        job = Job(described["rule"], described["params"], tuple(described["inputs"])) if described else None
+        job = _job(described) if described else None
         with provenance.within(job):
             getattr(importlib.import_module(f"syncr2.stages.{module}"), name)(**arguments)
         if described and job:
@@ -126,6 +126,12 @@ def execute(
         # A forked job leaves without the interpreter's own farewell.
         sys.stdout.flush()
     return 0
+
+
+def _job(described: Mapping[str, Any]) -> Job:
+    seed = described["wildcards"].get("seed")
+    inputs = tuple(described["inputs"])
+    return Job(described["rule"], described["params"], inputs, seed=None if seed is None else int(seed))
 
 
 def _limit_threads(threads: int) -> None:

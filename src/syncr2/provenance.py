@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from syncr2.files import sha256_file
+from syncr2.lineage import rests_on
 from syncr2.revisions import REVISIONS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,12 +53,15 @@ class Job:
         Files that the rule read.
     started : str
         Time at which it began, in UTC.
+    seed : int, optional
+        Seed of generation, where the job has one.
     """
 
     rule: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     started: str = field(default_factory=lambda: now())
+    seed: int | None = None
 
 
 # Context, not an argument: every stage writes records, and none of them knows of jobs.
@@ -136,12 +140,13 @@ def made_by(stage: str, settings: Mapping[str, Any], inputs: Sequence[str | Path
     settings : mapping
         The slice of the configuration on which the file depends.
     inputs : sequence of paths
-        Files read; their SHA-256 is taken now.
+        Files read; their SHA-256 is taken now, and what they rest on is told of this one, too.
     """
     job = _JOB.get()
     return {
         "stage": stage,
         "revision": REVISIONS[stage],
+        "seed": job.seed if job else None,
         "code": code_version(),
         "libraries": library_versions(),
         "host": host(),
@@ -149,6 +154,7 @@ def made_by(stage: str, settings: Mapping[str, Any], inputs: Sequence[str | Path
         "written": now(),
         "settings": dict(settings),
         "inputs": {str(path): sha256_of(path) for path in dict.fromkeys(inputs)},
+        "rests_on": rests_on(inputs),
     }
 
 

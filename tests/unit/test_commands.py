@@ -19,6 +19,7 @@ from syncr2.commands.check import check
 from syncr2.commands.parsers import read_config
 from syncr2.commands.show import lines, show
 from syncr2.commands.verify import verify
+from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import write_jsonl, write_text
 from syncr2.provenance import made_by
@@ -171,7 +172,7 @@ class TestWhole:
         save(figure, *paths, made_by=made)
         for path in paths:
             assert whole.problem(path) is None
-            assert whole.embedded(path) == made
+            assert embedded(path) == made
             path.write_bytes(path.read_bytes()[:-30])
             assert whole.problem(path)
 
@@ -195,7 +196,7 @@ class TestWhole:
         page = signed("<html><head></head><body></body></html>\n", made)
         assert "<script" not in page
         (tmp_path / "a.html").write_text(page)
-        assert whole.embedded(tmp_path / "a.html") == made
+        assert embedded(tmp_path / "a.html") == made
         assert whole.problem(tmp_path / "a.html") is None
         (tmp_path / "a.html").write_text(page[:-10])
         assert whole.problem(tmp_path / "a.html")

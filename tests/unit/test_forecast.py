@@ -70,15 +70,26 @@ def test_gpu_hours_by_kind(told):
 
 
 def test_demo_without_any_finished_job(told):
-    """benchmarks/results/demo.json has what it took: 1,130 s of jobs; its files were 106 MB."""
+    """From demo.yaml alone, against what the measured demo took: benchmarks/results/demo.json."""
     found = told(demo=True)
-    assert found.bytes - found.disk["records"] == pytest.approx(106e6, rel=0.2)
-    took = json.loads((Path(__file__).parents[2] / "benchmarks/results/demo.json").read_text())["rules"]
-    both = [each for each in found.rules if each.rule in took]
-    seconds = sum(took[each.rule]["seconds"] for each in both)
-    assert sum(each.seconds for each in both) == pytest.approx(seconds, rel=0.5)
+    took = json.loads((Path(__file__).parents[2] / "benchmarks/results/demo.json").read_text())
     assert not any(each.calibrated for each in found.rules)
     assert "assumed speeds" in "\n".join(lines(found))
+    if took["rules"]["play_dialogues"]["jobs"] != rule(found, "play_dialogues").jobs:
+        pytest.skip("benchmarks/results/demo.json is of an earlier demo; `make bench-demo` makes it anew")
+    assert found.bytes / 1e6 == pytest.approx(took["disk_mb"], rel=0.2)
+    both = [each for each in found.rules if each.rule in took["rules"]]
+    assert {each.rule for each in both} == set(took["rules"])
+    seconds = sum(each["seconds"] for each in took["rules"].values())
+    assert sum(each.seconds for each in both) == pytest.approx(seconds, rel=0.5)
+
+
+def test_dialogues_of_the_toy_world_are_short(told):
+    """Counted in 600 dialogues of the demo: a line of 9,700 bytes with 176 tokens first, 13.5 an answer."""
+    found = told(demo=True)
+    assert found.speech.source == "assumed, as in the toy world"
+    assert found.disk["dialogues"] / found.counts["dialogues"] == pytest.approx(9_700, rel=0.1)
+    assert told().speech.source == "assumed"
 
 
 def finish(results: Path, name: str, output: str, seconds: float, size: int, memory: float) -> None:
@@ -96,22 +107,22 @@ def finish(results: Path, name: str, output: str, seconds: float, size: int, mem
 
 def test_finished_jobs_correct_those_that_are_left(told, tmp_path):
     before = told(demo=True)
-    judge = "surface/mini-llama-2--mini-llama-2/seed-0/shard-0"
+    judge = "oracle/mini-llama-2--mini-llama-2/seed-0/shard-0"
     results = tmp_path / "results"
     finish(results, f"judge_dialogues/{judge}", f"judgements/{judge}.jsonl", 30.0, 1_000_000, 777.0)
     after = told(demo=True)
     found = rule(after, "judge_dialogues")
-    assert (found.jobs, found.done, found.calibrated) == (72, 1, True)
-    assert found.seconds == pytest.approx(72 * 30)
-    assert found.seconds_left == pytest.approx(71 * 30)
+    assert (found.jobs, found.done, found.calibrated) == (108, 1, True)
+    assert found.seconds == pytest.approx(108 * 30)
+    assert found.seconds_left == pytest.approx(107 * 30)
     assert found.memory_mb == 777.0
-    assert after.disk["judgements"] == pytest.approx(72e6)
+    assert after.disk["judgements"] == pytest.approx(108e6)
     assert after.counts["jobs done"] == 1
     assert rule(after, "play_dialogues").seconds == rule(before, "play_dialogues").seconds
 
 
 def test_a_job_whose_output_is_gone_is_not_done(told, tmp_path):
-    judge = "surface/mini-llama-2--mini-llama-2/seed-0/shard-0"
+    judge = "oracle/mini-llama-2--mini-llama-2/seed-0/shard-0"
     results = tmp_path / "results"
     finish(results, f"judge_dialogues/{judge}", f"judgements/{judge}.jsonl", 30.0, 1_000, 777.0)
     (results / f"judgements/{judge}.jsonl").unlink()
@@ -119,12 +130,12 @@ def test_a_job_whose_output_is_gone_is_not_done(told, tmp_path):
 
 
 def test_benchmarks_do_where_there_are_no_records(told, tmp_path):
-    judge = "surface/mini-llama-2--mini-llama-2/seed-0/shard-0"
+    judge = "oracle/mini-llama-2--mini-llama-2/seed-0/shard-0"
     results = tmp_path / "results"
     write_text(results / f"judgements/{judge}.jsonl", "x" * 500)
     write_text(results / f"benchmarks/judge_dialogues/{judge}.tsv", "s\th:m:s\n12.5\t0:00:12\n")
     found = rule(told(demo=True), "judge_dialogues")
-    assert (found.done, found.seconds) == (1, pytest.approx(72 * 12.5))
+    assert (found.done, found.seconds) == (1, pytest.approx(108 * 12.5))
 
 
 def test_sizes_of_models(tmp_path):

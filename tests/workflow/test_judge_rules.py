@@ -79,6 +79,19 @@ def test_what_can_change_an_answer_runs_that_judge_alone(judged, change):
     assert run.wildcards("judge_dialogues", "judge") == {"model"}
 
 
+def test_another_wording_of_its_prompt_runs_the_judge_that_asks_a_model(judged, tmp_path):
+    folder, config, _ = judged
+    prompts = tmp_path / "prompts"
+    shutil.copytree(config["prompts"], prompts)
+    changed = with_changes(config, prompts=str(prompts))
+    assert snakemake(changed, folder, dry=True, targets=(PERFORMANCE,)).jobs == []
+    with (prompts / "judge.jinja").open("a") as template:
+        template.write("{# another wording #}")
+    run = snakemake(changed, folder, dry=True, targets=(PERFORMANCE,))
+    assert run.wildcards("judge_dialogues", "judge") == {"model"}
+    assert set(run.count) == {"judge_dialogues", "summarise_performance"}
+
+
 def test_outcomes_have_their_tables_where_no_episode_plays_for_something(judged):
     folder, config, _ = judged
     run = snakemake(config, folder, targets=("results/outcomes.tsv",))

@@ -110,7 +110,7 @@ def test_adding_a_model_runs_its_pairs_only(tiny, finished):
 def test_removing_a_model_runs_aggregates_only(tiny, finished):
     counts, run = again(tiny, finished, models=tiny["models"][:1])
     assert counts == {}
-    assert run.count["summarise_synchrony"] == 1
+    assert run.count == dict.fromkeys(AGGREGATES, 1), "every table loses the model's pairs"
 
 
 def test_adding_a_seed_plays_that_seed_only(tiny, finished):
@@ -216,44 +216,141 @@ def test_only_the_new_judge_lag_or_reading_runs(tiny, finished):
     assert run.wildcards("fit_layer_maps", "condition") == {"passive"}
 
 
-def test_changing_a_template_runs_its_readers(tiny, finished, tmp_path):
+# What makes states and all that is fitted to them.
+FITTED = {"replay_states", "fit_layer_maps", *CONTROLS}
+# What nothing but other words in the dialogues touches.
+OF_WORDS = {"describe_dialogues", "summarise_performance", "summarise_outcomes"}
+
+
+@pytest.fixture
+def own_prompts(tmp_path):
+    """A copy of the prompt templates, to be changed."""
     folder = tmp_path / "prompts"
     folder.mkdir()
     for path in (REPOSITORY / "resources/prompts").glob("*.jinja"):
         (folder / path.name).write_bytes(path.read_bytes())
-    counts, _ = again(tiny, finished, prompts=str(folder))
-    assert counts == {}, "the same bytes elsewhere change nothing"
-    with (folder / "judge.jinja").open("a") as template:
-        template.write("{# another wording #}")
-    counts, _ = again(tiny, finished, prompts=str(folder))
-    assert set(counts) == {"judge_dialogues"}
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("stage", "rules"),
+    ("name", "rules"),
     [
-        ("r2", {"fit_layer_maps"}),
-        ("judgements", {"judge_dialogues"}),
-        ("figures", set()),
-        ("states", {"replay_states", "fit_layer_maps", *CONTROLS}),
+        ("engaged", {"play_dialogues", "judge_dialogues", *FITTED}),
+        ("bystander", FITTED - {"permute_partners"}),
+        # Nobody here asks a model; where a judge does: test_judge_rules.py.
+        ("judge", set()),
+        ("labels", set()),
     ],
 )
-def test_a_stage_whose_results_changed_runs_again_with_what_follows(
-    tiny, finished, monkeypatch, stage, rules
-):
-    monkeypatch.setitem(REVISIONS, stage, REVISIONS[stage] + 1)
-    counts, run = again(tiny, finished)
+def test_changing_a_template_runs_its_readers(tiny, finished, own_prompts, name, rules):
+    counts, _ = again(tiny, finished, prompts=str(own_prompts))
+    assert counts == {}, "the same bytes elsewhere change nothing"
+    with (own_prompts / f"{name}.jinja").open("a") as template:
+        template.write("{# another wording #}")
+    counts, run = again(tiny, finished, prompts=str(own_prompts))
     assert set(counts) == rules
-    assert run.count["draw_summary"] == 1
+    if name == "bystander":
+        assert run.wildcards("replay_states", "reading") == {"passive"}
+    # Whatever is read, pages show the templates.
+    assert run.count["write_pages"] == 1
+
+
+DRAWN = {"draw_summary", "draw_groups", "draw_heatmaps", "draw_controls", "draw_statistics"}
+WRITTEN = {"write_pages", "write_statistics_pages"}
+LAST = {"record_provenance", "all"}
+# Of a raised stage: jobs of pairs that run again, and aggregates that do not.
+FOLLOWS = {
+    "scenarios": ({"prepare_scenarios", "play_dialogues", "judge_dialogues", *FITTED}, set()),
+    "miniatures": ({"build_miniature", "play_dialogues", "judge_dialogues", *FITTED}, set()),
+    "dialogues": ({"play_dialogues", "judge_dialogues", *FITTED}, set()),
+    "states": (FITTED, OF_WORDS),
+    "r2": ({"fit_layer_maps"}, {*OF_WORDS, "relate_dialogues", "locate_synchrony"}),
+    "synchrony": (
+        set(),
+        {*OF_WORDS, "relate_dialogues", "locate_synchrony"}
+        | {"summarise_controls", "draw_controls", "draw_heatmaps"},
+    ),
+    "corrected": (
+        {"fit_nested_maps", "fit_baselines", "score_dialogues"},
+        {*OF_WORDS, "summarise_synchrony", "draw_groups", "draw_heatmaps"},
+    ),
+    **{
+        stage: (
+            rules,
+            {*OF_WORDS, "summarise_synchrony", "draw_groups", "draw_heatmaps"}
+            | {"relate_dialogues", "locate_synchrony"},
+        )
+        for stage, rules in {
+            "nulls": {"permute_partners"},
+            "baselines": {"fit_baselines"},
+            "controls": set(),
+        }.items()
+    },
+    **{
+        stage: (
+            rules,
+            {"summarise_outcomes", "summarise_synchrony", "summarise_controls"}
+            | {"draw_groups", "draw_heatmaps", "draw_controls"},
+        )
+        for stage, rules in {"judgements": {"judge_dialogues"}, "performance": set()}.items()
+    },
+    "outcomes": (set(), AGGREGATES - {"summarise_outcomes", "write_statistics_pages", *LAST}),
+    "statistics": (
+        {"score_dialogues"},
+        {*OF_WORDS, "summarise_synchrony", "summarise_controls"}
+        | {"draw_groups", "draw_heatmaps", "draw_controls"},
+    ),
+    # Nobody labels or probes here.
+    "labels": (set(), AGGREGATES),
+    "probes": (set(), AGGREGATES),
+    # Looks of figures stand in the package: whoever changes them raises the number.
+    "figures": (set(), AGGREGATES - {*DRAWN, *LAST}),
+    "pages": (set(), AGGREGATES - {*WRITTEN, *LAST}),
+    "provenance": (set(), AGGREGATES - LAST),
+}
+
+
+def test_every_stage_is_followed():
+    assert set(FOLLOWS) == set(REVISIONS)
+
+
+@pytest.mark.parametrize("stage", FOLLOWS)
+def test_a_stage_whose_results_changed_runs_again_with_what_follows(tiny, finished, monkeypatch, stage):
+    monkeypatch.setitem(REVISIONS, stage, REVISIONS[stage] + 1)
+    _, run = again(tiny, finished)
+    rules, left_alone = FOLLOWS[stage]
+    assert set(run.count) == rules | (AGGREGATES - left_alone)
+
+
+@pytest.mark.parametrize(
+    ("key", "rules"), [("notice", {*DRAWN, *WRITTEN, *LAST}), ("title", {*WRITTEN, *LAST})]
+)
+def test_what_stands_on_figures_and_pages_draws_and_writes_only_them(tiny, finished, key, rules):
+    _, run = again(tiny, finished, **{f"report__{key}": "Another."})
+    assert set(run.count) == rules
+
+
+def test_another_penalty_leaves_dialogues_and_judgements_alone(tiny, finished):
+    _, run = again(tiny, finished, synchrony__penalty=1.0)
+    left_alone = {*OF_WORDS, "relate_dialogues", "locate_synchrony"}
+    assert set(run.count) == {"fit_layer_maps", "permute_partners"} | (AGGREGATES - left_alone)
+
+
+def test_nothing_changed_runs_nothing(tiny, finished):
+    _, run = again(tiny, finished)
+    assert not run.count
 
 
 def test_an_edited_comment_of_the_package_runs_nothing(tiny, finished):
-    module = REPOSITORY / "src/syncr2/ridge.py"
-    before = module.stat()
+    """Of any module: all of them are newer than the results, as after an edit or a fresh clone."""
+    modules = sorted((REPOSITORY / "src").rglob("*.py"))
+    before = {module: module.stat() for module in modules}
     try:
-        os.utime(module)
-        counts, run = again(tiny, finished)
+        for module in modules:
+            os.utime(module)
+        _, run = again(tiny, finished)
     finally:
-        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not counts
+        for module, status in before.items():
+            os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len(modules) > 100
     assert not run.count

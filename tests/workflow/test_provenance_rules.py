@@ -14,9 +14,10 @@ import pytest
 from conftest import REPOSITORY, snakemake, with_changes
 
 from syncr2 import config as configuration
-from syncr2 import job_records, warm
-from syncr2.commands import manifest, whole
+from syncr2 import job_records, provenance, warm
+from syncr2.commands import manifest
 from syncr2.commands.verify import verify
+from syncr2.embedded import embedded
 from syncr2.files import read_jsonl, write_jsonl
 from syncr2.forecast import forecast
 from syncr2.revisions import REVISIONS
@@ -58,12 +59,56 @@ def test_every_output_is_in_the_manifest_and_says_what_made_it(copy):
     assert there - {name for name in there if Path(name).name.startswith(".")} <= set(listed["files"])
     for name in there:
         if Path(name).suffix in (".h5", ".jsonl", ".svg", ".png", ".html"):
-            record = whole.embedded(copy / name)
+            record = embedded(copy / name)
             assert record is not None, name
             assert record["revision"] == REVISIONS[record["stage"]], name
             assert record["started"] <= record["written"], name
             assert record["inputs"], name
             assert record["code"]["version"], name
+
+
+# Their bytes are nothing but content: what made them stands in the record of their job.
+BY_THEIR_JOB = {".tsv", ""}
+CONTENT_ALONE = ("models/", "scenarios.json", "provenance/")
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".h5", ".svg", ".png", ".html", ".tsv", ".json"])
+def test_each_kind_of_output_tells_how_it_was_made(copy, kind):
+    of_jobs = {path: job for _, job in job_records.read_all(copy) for path in job["outputs"]}
+    made = {path: output for path, output in manifest.outputs(copy).items() if Path(path).suffix == kind}
+    assert made
+    for path, output in made.items():
+        record = embedded(copy / path)
+        assert record or kind in BY_THEIR_JOB or path.startswith(CONTENT_ALONE), path
+        record = record or of_jobs[f"results/{path}"]
+        assert {"version", "commit", "dirty"} <= set(record["code"]), path
+        assert {"python", "numpy", "h5py"} <= set(record["libraries"]), path
+        assert record["host"]["system"], path
+        assert record["started"] <= record.get("written", record.get("ended")), path
+        settings = record.get("settings", record.get("params"))
+        assert settings, path
+        assert record.get("revision", settings.get("revision")) == output.revision, path
+        for read, sha in record["inputs"].items():
+            assert provenance.sha256_of(read) == sha, (path, read)
+        if not path.startswith(CONTENT_ALONE):
+            assert_rests_on_everything(path, record)
+
+
+def assert_rests_on_everything(path, record):
+    """The models, tokenizers, prompts, scenario files and seeds behind a file, in the file itself."""
+    rests_on = record["rests_on"]
+    assert set(rests_on["data"]) == {"envs.json", "agents.json", "env_agent_combos.json"}, path
+    if path.startswith("dialogues/"):
+        models, seeds = record["settings"]["models"], [record["seed"]]
+        assert record["settings"]["template_sha256"], path
+    else:
+        models, seeds = rests_on["models"], rests_on["seeds"]
+        assert rests_on["templates"]["dialogues"], path
+        assert rests_on["revisions"]["dialogues"] == REVISIONS["dialogues"], path
+    assert seeds == [0], path
+    named = {name for name in ("red", "blue") if name in path}
+    assert set(models) == (named or {"red", "blue"}), path
+    assert all(model["files_sha256"] and model["chat_template_sha256"] for model in models.values()), path
 
 
 def test_jobs_record_time_and_memory_that_benchmarks_do_not_see(copy):

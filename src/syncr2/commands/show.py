@@ -12,6 +12,7 @@ import h5py
 
 from syncr2 import job_records
 from syncr2.commands import manifest, whole
+from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, read_table
 from syncr2.pages.layout import counted, plain
@@ -39,7 +40,7 @@ def show(path: str | Path) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if problem is None:
         content = _CONTENT[file.suffix](file)
-    record = whole.embedded(file)
+    record = embedded(file)
     return {
         "path": str(file),
         "bytes": file.stat().st_size,
@@ -85,7 +86,7 @@ def _record_lines(record: Mapping[str, Any]) -> list[str]:
     for name, model in (settings.pop("models", None) or {}).items():
         found.append(f"  model {name}: {_cut(plain(model))}")
     found += [f"  {key}: {_cut(plain(value))}" for key, value in settings.items()]
-    return found + _inputs(record.get("inputs", {}))
+    return found + _inputs(record.get("inputs", {})) + _rests_on(record)
 
 
 def _job_lines(job: Mapping[str, Any]) -> list[str]:
@@ -94,7 +95,12 @@ def _job_lines(job: Mapping[str, Any]) -> list[str]:
         f"{job['cpu_seconds']} s of CPU, {job['peak_memory_mb']} MB at the most",
         f"  {_code(job)}",
         *_inputs(job["inputs"]),
+        *_rests_on(job),
     ]
+
+
+def _rests_on(record: Mapping[str, Any]) -> list[str]:
+    return [f"  rests on {key}: {_cut(plain(facts))}" for key, facts in record.get("rests_on", {}).items()]
 
 
 def _code(record: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from syncr2 import job_records
 from syncr2.commands import manifest, whole
 from syncr2.commands.manifest import Output
+from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
 from syncr2.pages.layout import counted
@@ -170,7 +171,7 @@ def _look(
     if shas[path] != output.sha256:
         wrong.append(Finding(path, "its bytes have changed since its job wrote it.", _AGAIN))
     elif not broken:
-        record = whole.embedded(place)
+        record = embedded(place)
         if record and output.revision is not None and record.get("revision") != output.revision:
             reason = f"made by revision {record.get('revision')}, its job's record says {output.revision}."
             wrong.append(Finding(path, reason, _AGAIN))

@@ -109,14 +109,14 @@ class Amounts:
         return 0.8 + operations / (CPU_FLOPS * threads) + steps * depth * CPU_STEP + loading
 
     def dialogue_bytes(self, pair: OrderedPair) -> float:
-        """A dialogue's line: 2,000 + turns × (280 + 8 × answer) + bytes of an id × ids kept.
+        """A dialogue's line: 2,500 + turns × (280 + 8 × answer) + bytes of an id × ids kept.
 
         Ids kept: both agents' first prompts, and of each later prompt what was said since.
         """
         speech = self.speech
         large = any(self.sizes[name].vocabulary > 5000 for name in pair if name in self.sizes)
         kept = 2 * speech.first_prompt + max(speech.turns - 2, 0) * 2 * (speech.answer + speech.around + 5)
-        return 2_000 + speech.turns * (280 + 8 * speech.answer) + (6.6 if large else 4.8) * kept
+        return 2_500 + speech.turns * (280 + 8 * speech.answer) + (6.6 if large else 4.8) * kept
 
     def states_bytes(self, pair: OrderedPair, episodes: int) -> float:
         """Rows × (layers × width × bytes of a number + 155) for both agents, and 10,000."""

@@ -66,6 +66,8 @@ LOAD_BYTES = 1e9  # weights read a second
 GPU_FLOAT64 = 20e12  # on the tensor cores of an H100, a third of what is stated
 SERVER_START = 60.0  # seconds until servers answer, beside reading the weights
 REQUEST = 6.0  # seconds until a judge or labeller answers
+# Models with fewer tokens than this were made for a toy world.
+_TOY_VOCABULARY = 5_000
 # The kind of GPU that seconds are given for.
 REFERENCE = "H100"
 
@@ -140,9 +142,15 @@ def _of_folder(folder: Path) -> Size | None:
 
 def speech_of(experiment: Experiment) -> Speech:
     """What is assumed of a dialogue before any is there."""
-    dialogue = experiment.dialogue
-    small = all(model.miniature is not None for model in experiment.models.values())
-    # Untrained models hardly ever end a line; trained ones say a sentence or two. A vocabulary of a thousand
-    # tokens cuts words into more of them.
-    answer = 0.96 * dialogue.max_new_tokens if small else min(dialogue.max_new_tokens, 45)
-    return Speech(540 if small else 700, answer, 15 if small else 10, dialogue.max_turns, "assumed")
+    dialogue, models = experiment.dialogue, experiment.models.values()
+    if all(model.miniature is not None for model in models):
+        # Untrained models hardly ever end a line, and a vocabulary of a thousand tokens cuts words into more.
+        return Speech(540, 0.96 * dialogue.max_new_tokens, 15, dialogue.max_turns, "assumed")
+    sizes = [size for model in models if (size := size_of(model, experiment.results))]
+    if all(size.vocabulary < _TOY_VOCABULARY for size in sizes):
+        # Short sentences about few things: the demo's dialogues, counted.
+        answer = min(dialogue.max_new_tokens, 13.5)
+        return Speech(180, answer, 5, dialogue.max_turns, "assumed, as in the toy world")
+    # Models of the hub say a sentence or two.
+    answer = min(dialogue.max_new_tokens, 45)
+    return Speech(700, answer, 10, dialogue.max_turns, "assumed")

@@ -140,7 +140,8 @@ class Plan:
     def _judged(self, where: str, episodes: int) -> Iterator[Planned]:
         for name, judge in self.experiment.judges.items():
             orders = 2 if judge.both_orders else 1
-            size = orders * (5_000 if judge.asks_model else 1_300) + 900
+            # What was answered in each order; what the dialogue was, and what made the line.
+            size = orders * (5_000 if judge.asks_model else 1_800) + 2_600
             place = f"judgements/{name}/{where}.jsonl"
             yield _asking(
                 Planned(
@@ -156,7 +157,7 @@ class Plan:
     def _labelled(self, where: str, episodes: int) -> Iterator[Planned]:
         for name, labeller in self.experiment.labellers.items():
             # Of the surface one, a turn has a probability of every emotion.
-            size = 1_000 + self.amounts.speech.turns * (200 if labeller.asks_model else 175)
+            size = 2_000 + self.amounts.speech.turns * (200 if labeller.asks_model else 175)
             place = f"labels/{name}/{where}.jsonl"
             yield _asking(
                 Planned(
