@@ -145,6 +145,23 @@ def test_memory_threads_and_gpus_that_jobs_ask_for(both):
         assert min(job.threads, 2) == planned[name]["threads"], name
 
 
+def test_servers_that_jobs_start_are_in_the_plan(tmp_path):
+    config = with_changes(with_servers(tmp_path), results=str(tmp_path / "results"))
+    config["prompts"] = str(REPOSITORY / "resources/prompts")
+    told = snakemake(config, tmp_path / "work", dry=True).told
+    first, second, behind = (config["models"][place]["name"] for place in (0, 1, 3))
+    servers = {str(job["log"][0]).split("/logs/")[1].split("/seed-0/")[0]: job["resources"] for job in told}
+    speaking = {
+        pair: servers[f"play_dialogues/{pair}"].get("servers")
+        for pair in (f"{first}--{second}", f"{first}--{first}", f"{first}--{behind}", f"{behind}--{behind}")
+    }
+    assert list(speaking.values()) == [2, 1, 1, 0]
+    asking = (f"judge_dialogues/own/{first}--{second}", f"label_utterances/same/{first}--{second}")
+    assert [servers[name].get("servers") for name in asking] == [1, 1]
+    assert servers[f"judge_dialogues/surface/{first}--{second}"].get("servers") == 0
+    assert servers[f"replay_states/{first}--{second}/engaged"].get("servers") is None
+
+
 def test_every_rule_of_the_workflow_is_known(tmp_path):
     """A rule that the cases above do not plan would be missing here, as would a new one."""
     files = [REPOSITORY / "Snakefile", *(REPOSITORY / "workflow" / "rules").glob("*.smk")]
