@@ -73,7 +73,7 @@ def speeds(models: list[str], dialogues: int, threads: int, folder: Path) -> lis
 
 
 def memory(models: list[str], threads: int, folder: Path) -> list[dict[str, Any]]:
-    """What ours adds at its peak by length of the dialogues, and `output_hidden_states` by its longest prompt."""
+    """Peaks by length of the dialogues: of ours, and of `output_hidden_states` at the longest prompt."""
     found = []
     for model in models:
         for turns in LENGTHS:
@@ -133,13 +133,13 @@ def table(record: dict[str, Any]) -> str:
         "",
         "## Memory by length of the dialogue",
         "",
-        "Ours reads as many dialogues at once as fit a number of tokens, 16,384 here and by default on a GPU, so "
-        "its memory has a bound that does not depend on the length of a dialogue. (A dialogue that has more by "
-        "itself is read alone and takes memory in proportion.) "
+        "Ours reads as many dialogues at once as fit a number of tokens, 16,384 here and by default on a "
+        "GPU, so its memory has a bound that does not depend on the length of a dialogue. (A dialogue that "
+        "has more by itself is read alone and takes memory in proportion.) "
         f"{N_TURNS} turns in all, {REPEATS} runs each, in processes of their own: the median, and least to "
-        "most; narrow models, whose keys, values and weights take next to nothing.",
+        "most; narrow models, whose weights take next to nothing.",
         "",
-        "| model | turns | dialogues | longest prompt | ours, MB | `output_hidden_states` of that prompt, MB |",
+        "| model | turns | dialogues | longest prompt | ours, MB | `output_hidden_states`, longest, MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     by_place = {(entry["model"], entry["turns"], entry["way"]): entry for entry in record["memory"]}
