@@ -110,6 +110,20 @@ def build(folder: Path, spec: MiniatureSpec) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def many_episodes(n: int) -> list[Episode]:
+    """Episodes of which no two begin alike: the bundled ones, and again with other names."""
+    found: list[Episode] = []
+    bundled = read_folder(BUNDLED_SCENARIOS).episodes
+    for i in range(n):
+        again, place = divmod(i, len(bundled))
+        episode = bundled[place]
+        first, second = (
+            replace(agent, first_name=f"{agent.first_name}{again or ''}") for agent in episode.agents
+        )
+        found.append(replace(episode, id=f"{episode.id}-{again}", agents=(first, second)))
+    return found
+
+
 class PublishedSpeaker:
     """`model.generate` for each prompt by itself, to the token limit."""
 
@@ -191,7 +205,7 @@ def from_cache(base_url: str) -> float:
     """Share of all prompt tokens that the server had read before."""
     with urllib.request.urlopen(base_url.removesuffix("/v1") + "/metrics") as answer:
         told = answer.read().decode()
-    counted = r"^vllm:prefix_cache_{{}}_total{{{{.*}}}} (\S+)$"
+    counted = r"^vllm:prefix_cache_{}_total{{.*}} (\S+)$"
     hits, asked = (
         sum(map(float, re.findall(counted.format(name), told, re.MULTILINE))) for name in ("hits", "queries")
     )
@@ -208,7 +222,7 @@ def through_vllm(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
         start = time.perf_counter() - begin
         speaker = ServerSpeaker(Connection("model", servers["model"], Patience(2, 600)), form, SAMPLING)
         playing = match(folder, speaker)
-        play_freely(playing, [replace(episodes[0], id="warm-up")], 1, lambda record: None)
+        play_freely(playing, many_episodes(len(episodes) + 1)[-1:], 1, lambda record: None)  # warms up
 
         def make() -> list[dict[str, Any]]:
             records: list[dict[str, Any]] = []
@@ -294,12 +308,7 @@ def main() -> None:
     machine = machine_record(given.threads)
     torch.set_num_threads(given.threads)
     os.environ["OMP_NUM_THREADS"] = str(given.threads)  # for the server
-    bundled = read_folder(BUNDLED_SCENARIOS).episodes
-    # More than there are are the same with other names, hence other seeds.
-    episodes = [
-        replace(bundled[i % len(bundled)], id=f"{bundled[i % len(bundled)].id}-{i // len(bundled)}")
-        for i in range(max(given.dialogues, given.batch, given.single))
-    ]
+    episodes = many_episodes(max(given.dialogues, given.batch, given.single))
     with tempfile.TemporaryDirectory() as temporary, no_progress_bars():
         folder = Path(temporary) / "model"
         parameters = build(folder, SMALL if given.small else FULL)
