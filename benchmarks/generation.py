@@ -296,9 +296,9 @@ def table(record: dict[str, Any]) -> str:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--dialogues", type=int, default=64, help="through vLLM")
-    parser.add_argument("--batch", type=int, default=32, help="by transformers, in groups")
-    parser.add_argument("--single", type=int, default=2, help="one at a time, both ways")
+    parser.add_argument("--dialogues", type=int, default=48, help="through vLLM")
+    parser.add_argument("--batch", type=int, default=24, help="by transformers, in groups")
+    parser.add_argument("--single", type=int, default=1, help="one at a time, both ways")
     parser.add_argument("--threads", type=int, default=threads_here())
     parser.add_argument("--small", action="store_true", help="a tiny model, to see that all runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
