@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures bench-plans clean
+.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures bench-plans demo-vllm clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -57,6 +57,11 @@ $(VLLM)/.ready: $(VLLM_PINS) $(VENV)/.python
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -r $(VLLM_PINS)
 	$(if $(findstring cpu,$(VLLM_PINS)),$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton)
 	@touch $@
+
+demo-vllm: $(VENV)/.run $(VLLM)/.ready  ## The demo with vLLM servers on the CPU and three of the models
+	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --configfile demo.yaml demo-vllm.yaml --logger syncr2
+	$(BIN)/snakemake --cores 1 --configfile demo.yaml demo-vllm.yaml --report results/demo-vllm/report.html --quiet all
+	@echo "Open results/demo-vllm/report.html in a browser."
 
 test-vllm: $(VENV)/.dev $(VLLM)/.ready  ## Real vLLM servers, without a GPU: dialogues, judge, accidents
 	$(BIN)/pytest tests/vllm

@@ -5,11 +5,16 @@ dialogues of 16 turns:
 
 - vLLM: a server, every dialogue a coroutine, generation stops at the line's end (engine `vllm`);
 - transformers: a left-padded group in lockstep that stops when all lines have ended (engine `transformers`);
+- alone: the same, one dialogue at a time;
 - published: `model.generate`, one prompt at a time, 300 new tokens of which the first line is kept.
 
 A random model ends no lines of its own. So a share of its vocabulary are words with a line end behind them,
 as likely as the same words without; the mean length of an answer comes out near that of a real one and stands
 in the result. The published way does the same work whatever the length, so the ratios hang on it.
+
+One at a time, dialogues do not depend on each other, and few are enough to measure. Ours needs as many as
+are under way at once (`dialogue.concurrency`). CPU seconds are of this process and of the server; with
+one thread they can be compared on a machine that has other work.
 """
 
 from __future__ import annotations
@@ -17,14 +22,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Hashable, Sequence
+import urllib.request
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from demo import RESULTS
 from layer_r2.machine import machine_record, threads_here
@@ -54,6 +63,8 @@ SAMPLING = Sampling(temperature=0.7, top_p=1.0, top_k=0, max_new_tokens=300)
 CONTEXT = 8192
 # Share of the words that have a twin with a line end.
 LINE_ENDS = 0.04
+CONCURRENCY = 64
+GROUP = 32
 FULL = MiniatureSpec(
     seed=1,
     architecture="llama",
@@ -61,7 +72,8 @@ FULL = MiniatureSpec(
     hidden_size=384,
     intermediate_size=1536,
     heads=6,
-    kv_heads=6,
+    # Groups of query heads share keys and values, as in five of the six published models.
+    kv_heads=2,
     vocabulary=4096,
     context=CONTEXT,
     chat_format="llama-3",
@@ -74,7 +86,7 @@ ARGUMENTS = (
     "--enforce-eager",
     "--no-enable-chunked-prefill",
     f"--max-num-batched-tokens={CONTEXT}",
-    "--max-num-seqs=64",
+    f"--max-num-seqs={CONCURRENCY}",
 )
 
 
@@ -96,6 +108,20 @@ def build(folder: Path, spec: MiniatureSpec) -> int:
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def many_episodes(n: int) -> list[Episode]:
+    """Episodes of which no two begin alike: the bundled ones, and again with other names."""
+    found: list[Episode] = []
+    bundled = read_folder(BUNDLED_SCENARIOS).episodes
+    for i in range(n):
+        again, place = divmod(i, len(bundled))
+        episode = bundled[place]
+        first, second = (
+            replace(agent, first_name=f"{agent.first_name}{again or ''}") for agent in episode.agents
+        )
+        found.append(replace(episode, id=f"{episode.id}-{again}", agents=(first, second)))
+    return found
 
 
 class PublishedSpeaker:
@@ -149,18 +175,41 @@ def match(folder: Path, speaker: Speaker, convention: Convention = CORRECTED) ->
     )
 
 
-def result(records: Sequence[dict[str, Any]], seconds: float) -> dict[str, float]:
-    """What was made in how much time."""
+def cpu_seconds() -> float:
+    """Of this process, and of all that came of it and runs."""
+    own = psutil.Process()
+    used = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return sum(times.user + times.system for times in used)
+
+
+def timed(make: Callable[[], list[dict[str, Any]]]) -> dict[str, float]:
+    """Make dialogues; what was made in how much time."""
+    cpu, begin = cpu_seconds(), time.perf_counter()
+    records = make()
+    seconds, cpu = time.perf_counter() - begin, cpu_seconds() - cpu
     turns = [turn for record in records for turn in record["turns"]]
     return {
         "dialogues": len(records),
         "turns": len(turns),
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "dialogues_a_minute": len(turns) / TURNS / seconds * 60,
+        "cpu_seconds_a_dialogue": cpu / len(turns) * TURNS,
         "tokens_a_turn": float(np.mean([turn["n_new_tokens"] for turn in turns])),
         "prompt_tokens": float(np.mean([turn["n_prompt_tokens"] for turn in turns])),
         "cut_off": float(np.mean(["cut_off" in turn["flags"] for turn in turns])),
     }
+
+
+def from_cache(base_url: str) -> float:
+    """Share of all prompt tokens that the server had read before."""
+    with urllib.request.urlopen(base_url.removesuffix("/v1") + "/metrics") as answer:
+        told = answer.read().decode()
+    counted = r"^vllm:prefix_cache_{}_total{{.*}} (\S+)$"
+    hits, asked = (
+        sum(map(float, re.findall(counted.format(name), told, re.MULTILINE))) for name in ("hits", "queries")
+    )
+    return hits / asked
 
 
 def through_vllm(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
@@ -172,20 +221,23 @@ def through_vllm(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
     with serve([served], ServerSettings(COMMAND, ARGUMENTS, 600), folder / "logs") as servers:
         start = time.perf_counter() - begin
         speaker = ServerSpeaker(Connection("model", servers["model"], Patience(2, 600)), form, SAMPLING)
-        play_freely(match(folder, speaker), episodes[:1], 1, lambda record: None)  # warms up
-        records: list[dict[str, Any]] = []
-        begin = time.perf_counter()
-        play_freely(match(folder, speaker), episodes, 64, records.append)
-        return result(records, time.perf_counter() - begin) | {"start_seconds": start}
+        playing = match(folder, speaker)
+        play_freely(playing, many_episodes(len(episodes) + 1)[-1:], 1, lambda record: None)  # warms up
+
+        def make() -> list[dict[str, Any]]:
+            records: list[dict[str, Any]] = []
+            play_freely(playing, episodes, CONCURRENCY, records.append)
+            return records
+
+        found = timed(make) | {"start_seconds": start}
+        return found | {"from_cache": from_cache(servers["model"].base_url)}
 
 
-def in_process(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
-    """All dialogues in one group."""
+def in_process(folder: Path, episodes: Sequence[Episode], group: int) -> dict[str, float]:
+    """As many dialogues at once as a group has."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     playing = match(folder, LocalSpeaker(model, AutoTokenizer.from_pretrained(folder), SAMPLING))
-    begin = time.perf_counter()
-    records = [record for group in play(playing, episodes, 32) for record in group]
-    return result(records, time.perf_counter() - begin)
+    return timed(lambda: [record for made in play(playing, episodes, group) for record in made])
 
 
 def as_published(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
@@ -195,53 +247,58 @@ def as_published(folder: Path, episodes: Sequence[Episode]) -> dict[str, float]:
     form = AnswerForm(tokenizer, len(tokenizer), frozenset(), whole=True)
     # The texts stay those of the other two, so that prompts grow alike.
     convention = PAPER._replace(utterance=CORRECTED.utterance)
-    begin = time.perf_counter()
     playing = match(folder, PublishedSpeaker(model, form), convention)
-    records = [record for group in play(playing, episodes, 1) for record in group]
-    return result(records, time.perf_counter() - begin)
+    return timed(lambda: [record for made in play(playing, episodes, 1) for record in made])
 
 
 def table(record: dict[str, Any]) -> str:
     """The result as Markdown."""
     ways, machine = record["ways"], record["machine"]
-    published = ways["published"]["dialogues_a_minute"]
+    published = ways["published"]
     names = {
-        "vllm": "through vLLM",
-        "transformers": "transformers, groups of 32",
+        "vllm": f"through vLLM, {min(CONCURRENCY, ways['vllm']['dialogues'])} at once",
+        "transformers": f"transformers, groups of {min(GROUP, ways['transformers']['dialogues'])}",
+        "alone": "transformers, one dialogue at a time",
         "published": "the published way",
     }
     rows = [
-        f"| {names[name]} | {way['dialogues']} | {way['seconds']:.0f} | {way['dialogues_a_minute']:.2f} | "
-        f"{way['dialogues_a_minute'] / published:.1f} | {way['tokens_a_turn']:.0f} | "
-        f"{way['prompt_tokens']:.0f} |"
+        f"| {names[name]} | {way['dialogues']} | {way['seconds']:.0f} | {way['dialogues_a_minute']:.2f} "
+        f"| {way['dialogues_a_minute'] / published['dialogues_a_minute']:.1f} "
+        f"| {way['cpu_seconds_a_dialogue']:.1f} "
+        f"| {published['cpu_seconds_a_dialogue'] / way['cpu_seconds_a_dialogue']:.1f} "
+        f"| {way['tokens_a_turn']:.0f} | {way['prompt_tokens']:.0f} |"
         for name, way in ways.items()
     ]
-    return "\n".join(
-        [
-            "# Generation",
-            "",
-            f"`make bench-generation`: a random Llama of {record['parameters'] / 1e6:.0f} M parameters in "
-            f"float32 talks to itself, {TURNS} turns a dialogue, on {machine['processor']}, "
-            f"{machine['threads']} threads (load before the run {machine['load']:.1f}), vLLM on the CPU. "
-            "How it comes to lines: `benchmarks/generation.py`.",
-            "",
-            "| way | dialogues | seconds | dialogues a minute | times the published way | "
-            "tokens generated a turn | prompt tokens, mean |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *rows,
-            "",
-            f"The server took {ways['vllm']['start_seconds']:.0f} s to start, which is not counted: a job "
-            "starts it once for all its dialogues.",
-            "",
-        ]
-    )
+    lines = [
+        "# Generation",
+        "",
+        f"`make bench-generation`: a random Llama of {record['parameters'] / 1e6:.0f} M parameters in "
+        f"float32 talks to itself, {TURNS} turns a dialogue, on {machine['processor']}, "
+        f"{machine['threads']} threads (load before the run {machine['load']:.1f}), vLLM on the CPU. "
+        "How it comes to lines: `benchmarks/generation.py`.",
+        "",
+        "| way | dialogues | seconds | dialogues a minute | times the published way | CPU s a dialogue "
+        "| times less CPU | tokens generated a turn | prompt tokens, mean |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *rows,
+        "",
+        "The published way generates 300 tokens each time and keeps the first line. The server had read "
+        f"{ways['vllm']['from_cache']:.0%} of all prompt tokens before. It took "
+        f"{ways['vllm']['start_seconds']:.0f} s to start, which is not counted: a job starts it once for all "
+        "its dialogues.",
+        "",
+    ]
+    if machine["load"] > 0.5:
+        lines += ["Other work was under way: compare the CPU seconds, not the wall time.", ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--dialogues", type=int, default=36, help="for the two ways of ours")
-    parser.add_argument("--published", type=int, default=2, help="dialogues the published way")
+    parser.add_argument("--dialogues", type=int, default=48, help="through vLLM")
+    parser.add_argument("--batch", type=int, default=24, help="by transformers, in groups")
+    parser.add_argument("--single", type=int, default=1, help="one at a time, both ways")
     parser.add_argument("--threads", type=int, default=threads_here())
     parser.add_argument("--small", action="store_true", help="a tiny model, to see that all runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -251,14 +308,15 @@ def main() -> None:
     machine = machine_record(given.threads)
     torch.set_num_threads(given.threads)
     os.environ["OMP_NUM_THREADS"] = str(given.threads)  # for the server
-    episodes = read_folder(BUNDLED_SCENARIOS).episodes[: given.dialogues]
+    episodes = many_episodes(max(given.dialogues, given.batch, given.single))
     with tempfile.TemporaryDirectory() as temporary, no_progress_bars():
         folder = Path(temporary) / "model"
         parameters = build(folder, SMALL if given.small else FULL)
         ways = {
-            "vllm": through_vllm(folder, episodes),
-            "transformers": in_process(folder, episodes),
-            "published": as_published(folder, episodes[: given.published]),
+            "vllm": through_vllm(folder, episodes[: given.dialogues]),
+            "transformers": in_process(folder, episodes[: given.batch], GROUP),
+            "alone": in_process(folder, episodes[: given.single], 1),
+            "published": as_published(folder, episodes[: given.single]),
         }
     record = {
         "machine": machine,

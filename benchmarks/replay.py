@@ -3,13 +3,15 @@
 Writes benchmarks/results/replay.{json,md}. Random models of some 30 million weights read made-up dialogues of
 real length on the CPU, each way in a process of its own: ours, keys and values kept from prompt to prompt
 (one dialogue at a time, and a left-padded batch), one prompt at a time, and `output_hidden_states`. States
-are compared with one prompt at a time; memory is measured again with shorter and longer dialogues.
+are compared with one prompt at a time; memory is measured again with shorter and longer dialogues, several
+times each.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,8 +26,10 @@ from replay_ways import MODELS, WAYS, Task
 from syncr2.provenance import code_version, library_versions
 
 TURNS = 16
-# Dialogues whose memory is looked at, by number of turns.
-LENGTHS = (8, 16, 32)
+# Dialogues whose memory is looked at, by number of turns; there are so many that all turns come to the last.
+LENGTHS = (8, 16, 32, 64)
+N_TURNS = 192
+REPEATS = 3
 NAMES = {
     "ours": "ours: dialogues side by side in one row, each token once",
     "kept": "keys and values kept, a dialogue at a time",
@@ -65,6 +69,22 @@ def speeds(models: list[str], dialogues: int, threads: int, folder: Path) -> lis
         done = {way: run(Task(way, model, dialogues, TURNS, threads), folder) for way in WAYS}
         for record, states in done.values():
             found.append(record | differences(states, done["alone"][1]))
+    return found
+
+
+def memory(models: list[str], threads: int, folder: Path) -> list[dict[str, Any]]:
+    """Peaks by length of the dialogues: of ours, and of `output_hidden_states` at the longest prompt."""
+    found = []
+    for model in models:
+        for turns in LENGTHS:
+            tasks = [
+                Task("ours", model, N_TURNS // turns, turns, threads),
+                Task("output_hidden_states", model, 1, turns, threads, last=1),
+            ]
+            for task in tasks:
+                runs = [run(task, folder)[0] for _ in range(REPEATS)]
+                added = sorted(each["added_gb"] for each in runs)
+                found.append(runs[0] | {"added_gb": statistics.median(added), "added_gb_all": added})
     return found
 
 
@@ -113,19 +133,30 @@ def table(record: dict[str, Any]) -> str:
         "",
         "## Memory by length of the dialogue",
         "",
-        "Ours reads as many dialogues at once as fit a number of tokens (on a CPU 4,096 at this width), so "
-        "its memory has a bound that does not depend on the number of turns, as long as one prompt fits.",
+        "Ours reads as many dialogues at once as fit a number of tokens, 16,384 here and by default on a "
+        "GPU, so its memory has a bound that does not depend on the length of a dialogue. (A dialogue that "
+        "has more by itself is read alone and takes memory in proportion.) "
+        f"{N_TURNS} turns in all, {REPEATS} runs each, in processes of their own: the median, and least to "
+        "most; narrow models, whose weights take next to nothing.",
         "",
-        "| turns | longest prompt | ours, MB | `output_hidden_states`, MB |",
-        "| ---: | ---: | ---: | ---: |",
+        "| model | turns | dialogues | longest prompt | ours, MB | `output_hidden_states`, longest, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for turns in dict.fromkeys(entry["turns"] for entry in record["memory"]):
-        entries = {entry["way"]: entry for entry in record["memory"] if entry["turns"] == turns}
+    by_place = {(entry["model"], entry["turns"], entry["way"]): entry for entry in record["memory"]}
+    for model, turns, way in by_place:
+        if way != "ours":
+            continue
+        ours, other = by_place[model, turns, way], by_place[model, turns, "output_hidden_states"]
         lines.append(
-            f"| {turns} | {entries['ours']['longest']:,} | {1000 * entries['ours']['added_gb']:.0f} "
-            f"| {1000 * entries['output_hidden_states']['added_gb']:.0f} |"
+            f"| {model} | {turns} | {ours['dialogues']} | {ours['longest']:,} | {_megabytes(ours)} "
+            f"| {_megabytes(other)} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _megabytes(entry: dict[str, Any]) -> str:
+    low, *_, high = entry["added_gb_all"]
+    return f"{1000 * entry['added_gb']:.0f} ({1000 * low:.0f} to {1000 * high:.0f})"
 
 
 def main() -> None:
@@ -136,7 +167,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a tiny model, to see that all runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    models = ["tiny"] if given.tiny else [name for name in MODELS if name != "tiny"]
+    wide = [name for name in MODELS if name.startswith(("llama", "mistral"))]
+    models = ["tiny"] if given.tiny else wide
+    narrow = ["tiny"] if given.tiny else [name for name in MODELS if name.startswith("narrow")]
     machine = machine_record(given.threads)
     with tempfile.TemporaryDirectory() as folder:
         record = {
@@ -144,12 +177,7 @@ def main() -> None:
             "code": code_version(),
             "libraries": library_versions(),
             "speeds": speeds(models, given.dialogues, given.threads, Path(folder)),
-            "memory": [
-                run(Task(way, models[0], dialogues, turns, given.threads), Path(folder))[0]
-                for turns in LENGTHS
-                # The other's peak is that of its longest prompt, however many dialogues there are.
-                for way, dialogues in (("ours", 4), ("output_hidden_states", 1))
-            ],
+            "memory": memory(narrow, given.threads, Path(folder)),
         }
     text = table(record)
     print(text)

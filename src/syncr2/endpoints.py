@@ -19,8 +19,9 @@ from syncr2.errors import SyncR2Error
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAIError
 
-# Loggers that write a line for every request; `syncr2.jobs` lets none but their warnings through.
-CHATTY_LOGGERS = ("httpx", "openai")
+# Loggers that write a line for every request; `syncr2.jobs` lets none but their warnings through. What carries
+# the requests of the package openai is one of the first two, by its version.
+CHATTY_LOGGERS = ("httpx", "httpx2", "openai")
 
 _LONGEST = 500
 # Statuses below 500 that say "later": time-out, conflict, too early, too many requests.

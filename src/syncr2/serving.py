@@ -58,6 +58,11 @@ class ServerSettings(NamedTuple):
 # Set by the workflow alone: a server that listened elsewhere or bore another name could not be found.
 OWN_OPTIONS = ("--model", "--served-model-name", "--host", "--port", "--uds", "--api-key")
 
+# Tokens of a block of what a server has read and keeps; only whole blocks are kept. On a CPU vLLM would take
+# 128, more than two utterances have, so that as much as is new in a turn would be read again. Its attention
+# there takes multiples of 32.
+CPU_BLOCK = 32
+
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
 # Of Hugging Face, for a gated model that still has to be fetched.
 _HUB_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -72,6 +77,8 @@ def arguments_of(model: ServedModel, settings: ServerSettings, host: str, port: 
         # Or else a model's own temperature, top_p and top_k would fill in for what a request leaves out.
         *("--generation-config", "vllm"),
     ]
+    if model.gpus == 0:
+        told += ["--block-size", str(CPU_BLOCK)]
     if model.context is not None:
         told += ["--max-model-len", str(model.context)]
     if model.revision is not None:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,15 @@ def bad(): raise SyncR2Error("found 3, allowed 2")
 def bug(): return 1 / 0
 def slow(path): Path(path).write_text(str(os.getpid())); time.sleep(60)
 def die(): os.kill(os.getpid(), 9)
-stage.good, stage.bad, stage.bug, stage.slow, stage.die = good, bad, bug, slow, die
+def ask(address):
+    import asyncio
+    from syncr2.endpoints import new_client
+    async def once():
+        client = new_client(address, None, 60.0, direct=True)
+        print(await client.post("/x", cast_to=str, body={}))
+        await client.close()
+    asyncio.run(once())
+stage.good, stage.bad, stage.bug, stage.slow, stage.die, stage.ask = good, bad, bug, slow, die, ask
 sys.modules["syncr2.stages.toy"] = stage
 if len(sys.argv) == 3:
     warm.serve(Path(sys.argv[1]), int(sys.argv[2]), preload=())
@@ -82,6 +92,27 @@ def test_success_error_and_bug(run, tmp_path, server):
 
     assert call(request(tmp_path, "bug")) == 1
     assert "ZeroDivisionError" in log.read_text()
+
+
+def test_no_line_for_every_request(tmp_path):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"answered")
+
+        def log_message(self, *values):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            code = cold(request(tmp_path, "ask", address=f"http://127.0.0.1:{server.server_port}/v1"))
+        finally:
+            server.shutdown()
+    log = (tmp_path / "logs" / "job.log").read_text()
+    assert code == 0, log
+    assert log == "answered\n"
 
 
 def test_a_child_that_dies_is_a_failure_and_the_server_lives_on(tmp_path, server):

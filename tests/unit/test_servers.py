@@ -278,6 +278,11 @@ def test_what_a_server_is_told() -> None:
     bare = arguments_of(model(), ServerSettings(("vllm",)), "127.0.0.1", 1)
     assert not {"--max-model-len", "--revision", "--quantization"} & set(bare)
     assert bare[bare.index("--tensor-parallel-size") + 1] == "1"
+    # On a CPU alone; a GPU's own default is finer.
+    on_cpu = arguments_of(model()._replace(gpus=0), ServerSettings(("vllm",)), "127.0.0.1", 1)
+    assert on_cpu[on_cpu.index("--block-size") + 1] == "32"
+    on_gpu = arguments_of(model()._replace(gpus=1), ServerSettings(("vllm",)), "127.0.0.1", 1)
+    assert "--block-size" not in on_gpu
 
 
 def test_a_server_inherits_all_but_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,28 @@ def test_memory_threads_and_gpus_that_jobs_ask_for(both):
         assert min(job.threads, 2) == planned[name]["threads"], name
 
 
+def test_servers_that_jobs_start_are_in_the_plan(tmp_path):
+    config = with_changes(
+        with_servers(tmp_path),
+        results=str(tmp_path / "results"),
+        prompts=str(REPOSITORY / "resources/prompts"),
+    )
+    config["labels"][1].pop("both_orders", None)
+    run = snakemake(config, tmp_path / "work", dry=True)
+    assert run.error is None, run.error
+    servers = {
+        str(job["log"][0]).split("/logs/")[1].split("/seed-0/")[0]: job["resources"].get("servers")
+        for job in run.told
+        if job["rule_name"] not in COSTLESS
+    }
+    first, second, behind = (config["models"][place]["name"] for place in (0, 1, 3))
+    pairs = (f"{first}--{second}", f"{first}--{first}", f"{first}--{behind}", f"{behind}--{behind}")
+    assert [servers[f"play_dialogues/{pair}"] for pair in pairs] == [2, 1, 1, 0]
+    asking = ("judge_dialogues/own", "label_utterances/same", "judge_dialogues/surface")
+    assert [servers[f"{name}/{pairs[0]}"] for name in asking] == [1, 1, 0]
+    assert servers[f"replay_states/{pairs[0]}/engaged"] is None
+
+
 def test_every_rule_of_the_workflow_is_known(tmp_path):
     """A rule that the cases above do not plan would be missing here, as would a new one."""
     files = [REPOSITORY / "Snakefile", *(REPOSITORY / "workflow" / "rules").glob("*.smk")]

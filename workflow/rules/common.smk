@@ -244,6 +244,12 @@ def gpus_together(wildcards):
     return sum(model.gpus for model in speaking_models(wildcards))
 
 
+def servers_together(wildcards):
+    """Servers that a dialogue job starts: one a model, so one where a model talks to itself."""
+    own = experiment.dialogue.engine == "vllm"
+    return len(speaking_models(wildcards)) if own else 0
+
+
 def gpus_one_by_one(wildcards):
     """GPUs for the larger of the two models."""
     return max(model.gpus for model in pair_models(wildcards))
@@ -300,6 +306,16 @@ def asked_template(name):
 def served(wildcards):
     """Whether a job starts a server for the model that it asks."""
     return asked(wildcards).engine == "vllm"
+
+
+def asked_servers(wildcards):
+    """Servers that the job starts."""
+    return int(served(wildcards))
+
+
+def asked_threads(wildcards):
+    """A server's processes, or one thread that waits for somebody else's."""
+    return experiment.resources.threads if served(wildcards) else 1
 
 
 def asked_gpus(wildcards):

@@ -14,6 +14,7 @@ rule play_dialogues:
         "../../envs/transformers.yaml"
     threads: experiment.resources.threads
     resources:
+        servers=servers_together,
         gpu=gpus_together,
         mem_mb=memory_together,
         runtime=model_runtime,

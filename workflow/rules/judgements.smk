@@ -18,8 +18,9 @@ rule judge_dialogues:
         f"{RESULTS}/benchmarks/judge_dialogues/{{judge}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
+    threads: asked_threads
     resources:
+        servers=asked_servers,
         gpu=asked_gpus,
         mem_mb=asked_memory,
         runtime=asked_runtime,

@@ -28,8 +28,9 @@ rule label_utterances:
         f"{RESULTS}/benchmarks/label_utterances/{{labeller}}/{{pair}}/seed-{{seed}}/shard-{{shard}}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
+    threads: asked_threads
     resources:
+        servers=asked_servers,
         gpu=asked_gpus,
         mem_mb=asked_memory,
         runtime=asked_runtime,

@@ -150,6 +150,7 @@ class Plan:
                 judge,
                 episodes,
                 orders,
+                self.experiment.resources.threads,
             )
             if judge.asks_model:
                 yield Planned("", "", (), "judge_cache", episodes * orders * 14_000, 0, 0)
@@ -166,6 +167,7 @@ class Plan:
                 labeller,
                 episodes,
                 1,
+                self.experiment.resources.threads,
             )
 
     def _pair(self, pair: OrderedPair) -> Iterator[Planned]:
@@ -217,13 +219,17 @@ class Plan:
             yield made._replace(name=f"fit_probes/{labeller}/{pair.id}")
 
 
-def _asking(job: Planned, settings: JudgeSettings, episodes: int, requests: int) -> Planned:
-    """A job of a judge or labeller: its bytes are those of a dialogue, its requests a dialogue's."""
+def _asking(job: Planned, settings: JudgeSettings, episodes: int, requests: int, threads: int) -> Planned:
+    """A job of a judge or labeller: its bytes are those of a dialogue, its requests a dialogue's.
+
+    `threads` are those of a job that starts a server.
+    """
     served = settings.engine == "vllm"
     seconds = episodes * requests * REQUEST / settings.concurrency if settings.asks_model else 0.3
     return job._replace(
         bytes=episodes * job.bytes,
         seconds=seconds + (SERVER_START if served else 0.0),
         memory_mb=1000 * (settings.memory_gb if served else 2),
+        threads=threads if served else 1,
         gpus=settings.gpus if served else 0,
     )
