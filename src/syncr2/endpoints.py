@@ -19,8 +19,8 @@ from syncr2.errors import SyncR2Error
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAIError
 
-# Loggers that write a line for every request; `syncr2.jobs` lets none but their warnings through. What carries
-# the requests of the package openai is one of the first two, by its version.
+# Loggers that write a line for every request; `syncr2.jobs` lets only their warnings through. Which of the
+# first two carries the requests of the package openai depends on its version.
 CHATTY_LOGGERS = ("httpx", "httpx2", "openai")
 
 _LONGEST = 500

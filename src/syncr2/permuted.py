@@ -133,7 +133,7 @@ def blocks_of(draws: NDArray[np.intp], parts: Bounds) -> list[Block]:
         for j, columns in enumerate(parts[: i + 1]):
             both = ways[i] * len(draws) + ways[j]
             _, first, way = np.unique(both, return_index=True, return_inverse=True)
-            found.append(Block(tuple(rows), tuple(columns), first, way))
+            found.append(Block((rows[0], rows[1]), (columns[0], columns[1]), first, way))
     return found
 
 
