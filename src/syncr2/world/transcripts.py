@@ -1,8 +1,8 @@
 """How much a turn depends on the partner's last one, by what was said alone: coupling without hidden states.
 
-Of the world's own dialogues the coupling is known, so its curve says what these numbers are worth; of models it
-is not, and they say how much of their world's coupling the models took up. A row is a turn with labels of
-its own, of the partner's turn before, and of its own turn before that.
+Of the world's own dialogues the coupling is known, so its curve says what these numbers are worth; of models
+it is not, and they say how much of their world's coupling the models took up. A row is a turn with labels
+of its own, of the partner's turn before, and of its own turn before that.
 """
 
 from __future__ import annotations
