@@ -75,21 +75,20 @@ def calibration_curve(
     need_columns(overall, needed, "calibration_curve (overall)")
     means = overall[overall["versus"] == ""]
     with style.context():
-        figure = Figure(figsize=(style.width, 3.1), layout="constrained")
+        figure = Figure(figsize=(style.width, 3.5), layout="constrained")
         panels = figure.subplots(1, 3)
         for axes, lines, title, label in zip(
             panels,
             (_levels(means), _GAINS, _SAID),
             ("R² by condition", "What the partner adds", "Coupling as it is heard"),
-            (RAW_LABEL, "difference in R²", "slope of valence on the partner's"),
+            (RAW_LABEL, "difference in R²", "valence: slope on the partner's"),
             strict=True,
         ):
             _panel(axes, lines, calibration, means)
             axes.set_title(title, fontweight="bold")
             axes.set_ylabel(label)
-        panels[1].set_xlabel("coupling of the world that the models learned in")
-        for axes in panels:
-            axes.legend(loc="best", fontsize=style.small_size - 1.5)
+            axes.set_xlabel("coupling of the world")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2))
         return finish(figure, watermark, style)
 
 

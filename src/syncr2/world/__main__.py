@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     train.add_argument("--readings", type=int, help="fewer than the target says, for a trial")
+    train.add_argument("--coupling", type=float, help="of the world, 0 to 1, instead of the target's")
+    train.add_argument("--name", help="what to call it, where one target is trained otherwise")
     train.add_argument("--trials", type=int, default=120, help="dialogues that each is measured on")
     train.add_argument("--jobs", type=int, default=1, help="miniatures trained at a time (default: 1)")
     train.set_defaults(run=_train)
@@ -79,6 +81,14 @@ def _train(options: argparse.Namespace) -> None:
     chosen = [targets[name] for name in names]
     if options.readings:
         chosen = [replace(target, readings=options.readings) for target in chosen]
+    if options.coupling is not None:
+        if not 0 <= options.coupling <= 1:
+            raise SyncR2Error(f"--coupling is {options.coupling}; a number from 0 to 1 is needed.")
+        chosen = [replace(target, coupling=options.coupling) for target in chosen]
+    if options.name:
+        if len(chosen) > 1:
+            raise SyncR2Error(f"--name is for one miniature, and there are {len(chosen)}. Name one target.")
+        chosen = [replace(chosen[0], name=options.name)]
     train_all(
         chosen,
         options.output or FOLDER,
