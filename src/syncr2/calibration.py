@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from syncr2.ids import DIRECTIONS, OrderedPair, speaking_orders
+from syncr2.ids import DIRECTIONS, OrderedPair, played_orders
 from syncr2.intervals import Interval
 from syncr2.measures import Measures
 from syncr2.pooled import Pooled, multipliers_of
@@ -122,7 +122,7 @@ def pooled_states(
     for pair in pairs:
         directions = [
             {**corrected[order][d].by_name, **(baselines[order][d].by_name if baselines else {})}
-            for order in speaking_orders(*pair)
+            for order in played_orders(*pair, corrected)
             for d in DIRECTIONS
         ]
         for name, (states, measure, minus) in quantities(conditions).items():

@@ -11,6 +11,7 @@ CALIBRATION_ORDERS = [
     for pairs in WITHIN.values()
     for pair in pairs
     for order in ids.speaking_orders(*pair)
+    if order.id in STATE_PAIRS
 ]
 
 

@@ -51,7 +51,7 @@ def summarise(
     scenarios, protocols : str
         Paths: checked scenarios of the world, the table `protocols` of the controls.
     dialogues : sequence of str
-        Dialogues of these pairs, both speaking orders, all seeds and shards.
+        Dialogues of these pairs, all speaking orders, seeds and shards.
     corrected, baselines : mapping
         Files by ordered pair; `baselines` is empty where not made.
     within : sequence of (coupling, model, model)

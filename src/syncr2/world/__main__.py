@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     train.add_argument("--readings", type=int, help="fewer than the target says, for a trial")
+    train.add_argument("--missing", action="store_true", help="only those that are not in the folder yet")
     train.add_argument("--coupling", type=float, help="of the world, 0 to 1, instead of the target's")
     train.add_argument("--name", help="what to call it, where one target is trained otherwise")
     train.add_argument("--trials", type=int, default=120, help="dialogues that each is measured on")
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from syncr2.world.saving import CARD
     from syncr2.world.targets import FOLDER, GROUPS, read_targets
     from syncr2.world.workers import train_all
 
@@ -89,9 +91,12 @@ def _train(options: argparse.Namespace) -> None:
         if len(chosen) > 1:
             raise SyncR2Error(f"--name is for one miniature, and there are {len(chosen)}. Name one target.")
         chosen = [replace(chosen[0], name=options.name)]
+    folder = options.output or FOLDER
+    if options.missing:
+        chosen = [target for target in chosen if not (folder / target.name / CARD).is_file()]
     train_all(
         chosen,
-        options.output or FOLDER,
+        folder,
         options.prompts,
         jobs=options.jobs,
         threads=options.threads,
