@@ -18,6 +18,7 @@ from syncr2.calibration import (
     pooled_states,
     quantities,
 )
+from syncr2.control_tables import GAINS, baseline_tables
 from syncr2.errors import SyncR2Error
 from syncr2.figures import calibration_curve
 from syncr2.files import write_table
@@ -256,3 +257,14 @@ def test_the_stage_draws_from_files(tables, tmp_path):
     paths = [str(tmp_path / f"{name}.tsv") for name in ("calibration", "calibration_overall")]
     stage.draw(*paths, "careful", {"svg": str(tmp_path / "f.svg"), "png": str(tmp_path / "f.png")})
     assert "the world itself" in (tmp_path / "f.svg").read_text()
+
+
+def test_tables_of_baselines_need_no_nonlinear_maps():
+    names = [name for pair in list(GAINS.values())[:3] for name in pair]
+    made = {("plain", name): environments_of([0.1 * i] * 3) for i, name in enumerate([*names, "partner1"])}
+    orders = speaking_orders("a", "b")
+    measured = {order: dict.fromkeys(DIRECTIONS, Measures(made)) for order in orders}
+    tables = baseline_tables(measured, [("a", "b")], {"a": "one", "b": "one"}, 100)
+    found = tables["baselines"].set_index("measure")["value"]
+    assert found["own_past_gain"] == pytest.approx(-0.1)
+    assert not {"kernel_ridge_gain", "mlp_gain"} & set(found.index)
