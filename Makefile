@@ -7,7 +7,7 @@ CHECKED := src tests benchmarks workflow/scripts
 WORKFLOW := Snakefile $(wildcard workflow/rules/*.smk)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures bench-plans demo-vllm clean
+.PHONY: help venv demo test test-judge vllm test-vllm test-slurm lint format docs bench-demo bench-layer-r2 bench-controls bench-pairs bench-replay bench-storage bench-generation bench-reliability miniatures bench-plans demo-vllm calibration clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -112,6 +112,12 @@ bench-plans: $(VENV)/.run  ## Jobs of the full experiment and of larger ones; ti
 
 miniatures: $(VENV)/.run  ## Train the six miniatures of the toy world anew, into resources/miniatures
 	$(BIN)/python -m syncr2.world train --jobs $(CORES) --threads 1
+
+calibration: $(VENV)/.run  ## SyncR² of models from worlds of known coupling, into benchmarks/results (docs/calibration.md)
+	$(BIN)/python -m syncr2.world train --group calibration --missing --jobs $(CORES) --threads 1
+	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --configfile calibration.yaml --logger syncr2
+	$(BIN)/snakemake --cores 1 --configfile calibration.yaml --report results/calibration/report.html --quiet all
+	$(BIN)/python benchmarks/calibration.py
 
 format: $(VENV)/.dev  ## Bring the code into its style
 	$(BIN)/ruff check --fix $(CHECKED)

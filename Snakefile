@@ -30,6 +30,7 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/probes.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/calibration.smk"
 include: "workflow/rules/probe_report.smk"
 
 
@@ -53,6 +54,7 @@ EVERYTHING = [
     *LABEL_TABLES,
     *PROBE_TABLES,
     *PROBE_REPORT,
+    *CALIBRATION,
 ]
 
 

@@ -7,20 +7,18 @@ draws once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from syncr2.ids import DIRECTIONS, INTERACTION, OrderedPair, pair_family, played_orders
-from syncr2.intervals import Interval, interval, multipliers
 from syncr2.measures import Measure, Measures
 from syncr2.nulls import holm, p_value
 from syncr2.partners import PartnerNull
+from syncr2.pooled import Pooled
 from syncr2.store import DirectionR2
 from syncr2.synchrony import directed_sync
 
@@ -40,46 +38,6 @@ LEVELS = (
 )
 # More values of a column have more contrasts than anyone reads.
 MOST_CONTRASTED = 8
-
-
-@lru_cache(maxsize=4)
-def _multipliers(environments: tuple[str, ...], n_draws: int) -> NDArray[np.float64]:
-    return multipliers(environments, n_draws)
-
-
-class _Pooled:
-    """A value and its draws, averaged over directions, orders or pairs; differences keep draws together."""
-
-    def __init__(self, value: float, draws: NDArray[np.float64]) -> None:
-        self.value, self.draws = value, draws
-
-    @classmethod
-    def of(cls, measures: Iterable[Measure], n_draws: int, clipped: bool = False) -> _Pooled:
-        parts = [
-            (each.sync_r2(clipped), each.sync_draws(_multipliers(each.environments, n_draws), clipped))
-            for each in measures
-        ]
-        return cls(
-            float(np.mean([value for value, _ in parts])), np.mean([draws for _, draws in parts], axis=0)
-        )
-
-    @classmethod
-    def mean(cls, pooled: Sequence[_Pooled]) -> _Pooled:
-        return cls(
-            float(np.mean([each.value for each in pooled])), np.mean([each.draws for each in pooled], axis=0)
-        )
-
-    def __sub__(self, other: _Pooled) -> _Pooled:
-        return _Pooled(self.value - other.value, self.draws - other.draws)
-
-    def __truediv__(self, other: _Pooled) -> _Pooled:
-        return _Pooled(self.value / other.value, self.draws / other.draws)
-
-    def interval(self) -> Interval:
-        return interval(self.value, self.draws)
-
-    def columns(self, value: str, low: str = "low", high: str = "high") -> dict[str, float]:
-        return dict(zip((value, low, high), self.interval(), strict=True))
 
 
 def corrected_tables(
@@ -106,8 +64,8 @@ def corrected_tables(
         Draws of the bootstrap; 0 makes no intervals.
     """
     protocols, contrasts, groups = [], [], []
-    differences: dict[tuple[str, str], list[_Pooled]] = {}
-    levels: dict[tuple[str, str], list[_Pooled]] = {}
+    differences: dict[tuple[str, str], list[Pooled]] = {}
+    levels: dict[tuple[str, str], list[Pooled]] = {}
     for pair, who in _each(pairs, family):
         for condition in conditions:
             protocols.append(who | _published_row(published, pair, condition))
@@ -115,17 +73,17 @@ def corrected_tables(
         for kind, condition in kinds:
             measures = [each.by_name[kind, condition] for each in _directions(corrected, pair)]
             protocols.append(who | _corrected_row(kind, condition, measures, n_draws))
-            levels.setdefault((kind, condition), []).append(_Pooled.of(measures, n_draws))
+            levels.setdefault((kind, condition), []).append(Pooled.of(measures, n_draws))
             if condition != INTERACTION.name:
                 whole = [each.by_name[kind, INTERACTION.name] for each in _directions(corrected, pair)]
-                difference = _Pooled.of(whole, n_draws) - _Pooled.of(measures, n_draws)
+                difference = Pooled.of(whole, n_draws) - Pooled.of(measures, n_draws)
                 differences.setdefault((kind, condition), []).append(difference)
                 contrasts.append(
                     who | {"states": kind, "minus": condition} | difference.columns("difference")
                 )
         groups += [who | row for row in _group_rows(corrected, pair, n_draws)]
     overall = [
-        {"states": kind, "minus": condition, **_Pooled.mean(each).columns("difference"), "n_pairs": len(each)}
+        {"states": kind, "minus": condition, **Pooled.mean(each).columns("difference"), "n_pairs": len(each)}
         for (kind, condition), each in differences.items()
     ]
     columns = ["states", "minus", "difference", "low", "high"]
@@ -134,7 +92,7 @@ def corrected_tables(
             "protocol": "corrected",
             "states": kind,
             "condition": condition,
-            **_Pooled.mean(each).columns("sync_r2_raw", "raw_low", "raw_high"),
+            **Pooled.mean(each).columns("sync_r2_raw", "raw_low", "raw_high"),
             "n_pairs": len(each),
         }
         for (kind, condition), each in levels.items()
@@ -193,8 +151,8 @@ def _corrected_row(kind: str, condition: str, measures: Sequence[Measure], n_dra
         "protocol": "corrected",
         "states": kind,
         "condition": condition,
-        **_Pooled.of(measures, n_draws, clipped=True).columns("sync_r2"),
-        **_Pooled.of(measures, n_draws).columns("sync_r2_raw", "raw_low", "raw_high"),
+        **Pooled.of(measures, n_draws, clipped=True).columns("sync_r2"),
+        **Pooled.of(measures, n_draws).columns("sync_r2_raw", "raw_low", "raw_high"),
         "n_samples": int(np.mean([measure.n_samples for measure in measures])),
         "n_environments": min(measure.n_environments for measure in measures),
     }
@@ -204,7 +162,7 @@ def _group_rows(corrected: Measured, pair: Pair, n_draws: int) -> Iterator[dict[
     """Each value of each column, and the differences between values, where all directions have them."""
     directions = _directions(corrected, pair)
     shared = [key for key in directions[0].groups if all(key in each.groups for each in directions)]
-    pooled = {key: _Pooled.of([each.groups[key] for each in directions], n_draws) for key in shared}
+    pooled = {key: Pooled.of([each.groups[key] for each in directions], n_draws) for key in shared}
     for fit, column, value in shared:
         measures = [each.groups[fit, column, value] for each in directions]
         yield {
@@ -277,11 +235,11 @@ def baseline_tables(
     pairs, family, n_draws
         As for `corrected_tables`.
     """
-    found: dict[str, list[tuple[dict[str, Any], _Pooled]]] = {}
+    found: dict[str, list[tuple[dict[str, Any], Pooled]]] = {}
     for pair, who in _each(pairs, family):
         directions = _directions(measured, pair)
         pooled = {
-            name: _Pooled.of([each.by_name["plain", name] for each in directions], n_draws)
+            name: Pooled.of([each.by_name["plain", name] for each in directions], n_draws)
             for _, name in directions[0].by_name
         }
         for name, value in pooled.items():
@@ -306,7 +264,7 @@ def baseline_tables(
         made = [
             {
                 **named(name),
-                **_Pooled.mean([each for _, each in found[name]]).columns(value),
+                **Pooled.mean([each for _, each in found[name]]).columns(value),
                 "n_pairs": len(found[name]),
             }
             for name in names

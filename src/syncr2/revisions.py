@@ -18,6 +18,7 @@ REVISIONS = {
     "nulls": 2,
     "baselines": 1,
     "controls": 1,
+    "calibration": 1,
     "judgements": 2,
     "performance": 2,
     "outcomes": 1,

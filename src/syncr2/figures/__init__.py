@@ -4,6 +4,7 @@ Every function builds its figure with the object interface of matplotlib under a
 pyplot's state nor a matplotlibrc of the user's changes what comes out. `save` writes it as SVG and as PNG.
 """
 
+from syncr2.figures.calibration import calibration_curve
 from syncr2.figures.conditions import conditions_with_intervals
 from syncr2.figures.contrasts import baseline_gains, control_contrasts, sync_by_group_corrected
 from syncr2.figures.controls import sync_against_nulls, sync_by_protocol
@@ -24,6 +25,7 @@ __all__ = [
     "Look",
     "Style",
     "baseline_gains",
+    "calibration_curve",
     "condition_looks",
     "conditions_with_intervals",
     "control_contrasts",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from syncr2.forecast.amounts import VALUES, Amounts
 from syncr2.forecast.planned import Planned
+from syncr2.world.couplings import couplings, pairs_within
 
 
 def gathering_jobs(amounts: Amounts) -> Iterator[Planned]:
@@ -49,8 +50,21 @@ def gathering_jobs(amounts: Amounts) -> Iterator[Planned]:
             ("draw_probes", "figures", 150_000, 1.8, 2000),
             ("write_probe_page", "pages", 40_000, 1.2, 2000),
         ]
+    if calibrated(amounts):
+        lines += [
+            ("summarise_calibration", "controls", 15_000 * n_pairs, 15 + 2e-4 * dialogues, 4000),
+            ("draw_calibration", "figures", 200_000, 1.8, 2000),
+        ]
     for rule, stage, size, seconds, memory in lines:
         yield Planned(rule, rule, (), stage, size, seconds, memory)
+
+
+def calibrated(amounts: Amounts) -> bool:
+    """Whether there are pairs within worlds of two couplings."""
+    experiment = amounts.experiment
+    coupling = couplings({name: model.path for name, model in experiment.models.items()})
+    within = pairs_within(experiment.unordered_with_states, coupling)
+    return "corrected" in experiment.synchrony.protocols and len(within) > 1
 
 
 def probed(amounts: Amounts) -> dict[str, list[str]]:

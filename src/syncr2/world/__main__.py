@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     train.add_argument("--readings", type=int, help="fewer than the target says, for a trial")
+    train.add_argument("--missing", action="store_true", help="only those that are not in the folder yet")
+    train.add_argument("--coupling", type=float, help="of the world, 0 to 1, instead of the target's")
+    train.add_argument("--name", help="what to call it, where one target is trained otherwise")
     train.add_argument("--trials", type=int, default=120, help="dialogues that each is measured on")
     train.add_argument("--jobs", type=int, default=1, help="miniatures trained at a time (default: 1)")
     train.set_defaults(run=_train)
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from syncr2.world.saving import CARD
     from syncr2.world.targets import FOLDER, GROUPS, read_targets
     from syncr2.world.workers import train_all
 
@@ -79,9 +83,20 @@ def _train(options: argparse.Namespace) -> None:
     chosen = [targets[name] for name in names]
     if options.readings:
         chosen = [replace(target, readings=options.readings) for target in chosen]
+    if options.coupling is not None:
+        if not 0 <= options.coupling <= 1:
+            raise SyncR2Error(f"--coupling is {options.coupling}; a number from 0 to 1 is needed.")
+        chosen = [replace(target, coupling=options.coupling) for target in chosen]
+    if options.name:
+        if len(chosen) > 1:
+            raise SyncR2Error(f"--name is for one miniature, and there are {len(chosen)}. Name one target.")
+        chosen = [replace(chosen[0], name=options.name)]
+    folder = options.output or FOLDER
+    if options.missing:
+        chosen = [target for target in chosen if not (folder / target.name / CARD).is_file()]
     train_all(
         chosen,
-        options.output or FOLDER,
+        folder,
         options.prompts,
         jobs=options.jobs,
         threads=options.threads,
