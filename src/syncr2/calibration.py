@@ -49,7 +49,7 @@ def quantities(conditions: Sequence[str]) -> dict[str, Quantity]:
     Levels are called after their condition, differences `less_{condition}`; those of states less the mean of
     their dialogue begin with `centred_`.
     """
-    found = {}
+    found: dict[str, Quantity] = {}
     for states, prefix in (("plain", ""), ("centred", "centred_")):
         found |= {f"{prefix}{name}": Quantity(states, name) for name in conditions}
         found |= {f"{prefix}less_{name}": Quantity(states, conditions[0], name) for name in conditions[1:]}

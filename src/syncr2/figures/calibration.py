@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -111,9 +112,7 @@ def _lag(name: str) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
-def _panel(
-    axes: Axes, lines: list[_Line] | tuple[_Line, ...], pairs: pd.DataFrame, means: pd.DataFrame
-) -> None:
+def _panel(axes: Axes, lines: Sequence[_Line], pairs: pd.DataFrame, means: pd.DataFrame) -> None:
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.grid(axis="y")
     drawn = [line for line in lines if (means["measure"] == line.measure).any()]

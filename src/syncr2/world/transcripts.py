@@ -137,8 +137,11 @@ def _rows(dialogues: Iterable[Labelled]) -> _Rows:
             valence.append([now["valence"]])
             intention.append(_one(_INTENTIONS.index(now["intention"]), len(_INTENTIONS)))
             environments.append(dialogue.environment)
-    arrays = (np.array(each, dtype=np.float64) for each in (known, partner, valence, intention))
-    return _Rows(*arrays, environments)
+
+    def array(rows: list[list[float]]) -> NDArray[np.float64]:
+        return np.array(rows, dtype=np.float64)
+
+    return _Rows(array(known), array(partner), array(valence), array(intention), environments)
 
 
 def _signs(label: Mapping[str, Any]) -> list[float]:
