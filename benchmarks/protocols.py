@@ -113,8 +113,8 @@ def main() -> None:
         [
             "# From the published protocol to the corrected one, on the demo",
             "",
-            f"Mean SyncR² of the interaction over {len(experiment.pairs)} pairs of miniatures in a toy world: "
-            "no finding about language models. Each line changes one thing more.",
+            f"Mean SyncR² of the interaction over {len(experiment.pairs)} pairs of miniatures in a toy "
+            "world: no finding about language models. Each line changes one thing more.",
             "",
             "| step | SyncR² |",
             "| --- | ---: |",
