@@ -7,6 +7,7 @@ it four times a second (proportional set size: a page shared by n processes coun
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -80,9 +82,12 @@ def processor() -> str:
 
 def main() -> None:
     """Run the demo and its report, and write what they took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", metavar="FOLDER", help="where the run stays, to be looked at")
+    keep = parser.parse_args().keep
     cores = 2
     snakemake = [sys.executable, "-m", "snakemake", "--configfile", "demo.yaml", "--cores", str(cores)]
-    with tempfile.TemporaryDirectory(prefix="syncr2-demo-") as folder:
+    with nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="syncr2-demo-") as folder:
         here = ["--scheduler", "greedy", "--config", f"results={folder}/demo", "--logger", "syncr2"]
         run, memory = watched([*snakemake, *here])
         report, _ = watched(
