@@ -24,6 +24,7 @@ from snakemake.settings.types import (
     StorageSettings,
     WorkflowSettings,
 )
+from snakemake.utils import update_config
 from snakemake_interface_logger_plugins.common import LogEvent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -124,6 +125,16 @@ def miniature(name: str, seed: int, family: str, **changes: Any) -> dict[str, An
 def published() -> dict[str, Any]:
     """config.yaml."""
     return yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+
+
+def demo(changes: str = "demo.yaml") -> dict[str, Any]:
+    """config.yaml as another file changes it, to be planned in another folder than the project's."""
+    config = published()
+    update_config(config, yaml.safe_load((REPOSITORY / changes).read_text()))
+    config["scenarios"]["folder"] = str(REPOSITORY / config["scenarios"]["folder"])
+    for model in config["models"]:
+        model["path"] = str(REPOSITORY / model["path"])
+    return config
 
 
 def with_changes(config: Mapping[str, Any], **changes: Any) -> dict[str, Any]:

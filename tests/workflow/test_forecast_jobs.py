@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-import yaml
-from conftest import REPOSITORY, miniature, published, snakemake, with_changes
-from snakemake.utils import update_config
+from conftest import REPOSITORY, demo, miniature, published, snakemake, with_changes
 
 from syncr2 import config as configuration
 from syncr2.forecast import Plan
@@ -24,12 +22,6 @@ BEHIND_A_SERVER = {
 }
 
 
-def demo(**changes):
-    config = published()
-    update_config(config, yaml.safe_load((REPOSITORY / "demo.yaml").read_text()))
-    return with_changes(config, **changes)
-
-
 def with_a_table(folder):
     """Numbers made elsewhere, of which `late` has classes."""
     table = folder / "elsewhere.tsv"
@@ -37,7 +29,8 @@ def with_a_table(folder):
     table.write_text("\t".join(columns) + "\nred\tblue\t0\te\t0\tyes\n")
     two = [miniature("red", 1, "warm"), miniature("blue", 2, "cold")]
     labels = [SURFACE, {"name": "elsewhere", "engine": "table", "file": str(table)}]
-    return demo(models=two, labels=labels, probes=["emotion", "late"], statistics__covariates=[])
+    changes = {"models": two, "labels": labels, "probes": ["emotion", "late"]}
+    return with_changes(demo(), **changes, statistics__covariates=[])
 
 
 def with_servers(folder):
@@ -50,7 +43,7 @@ def with_servers(folder):
     judge = {**own, "name": "own", "model": str(folder / "judge")}
     labels = [
         {**own, "name": "own", "model": "owner/labeller"},
-        {**judge, "name": "same", "both_orders": False},
+        {**judge, "name": "same"},
     ]
     models = [{**config["models"][0], "gpus": 2, "memory_gb": 33.5}, *config["models"][1:3], BEHIND_A_SERVER]
     return with_changes(
@@ -89,6 +82,7 @@ def a_folder(folder):
 CASES = {
     "published": lambda folder: published(),
     "demo": lambda folder: demo(),
+    "worlds of several couplings": lambda folder: demo("calibration.yaml"),
     "labels from a table": with_a_table,
     "servers": with_servers,
     "few pairs": few_pairs,
@@ -151,7 +145,6 @@ def test_servers_that_jobs_start_are_in_the_plan(tmp_path):
         results=str(tmp_path / "results"),
         prompts=str(REPOSITORY / "resources/prompts"),
     )
-    config["labels"][1].pop("both_orders", None)
     run = snakemake(config, tmp_path / "work", dry=True)
     assert run.error is None, run.error
     servers = {

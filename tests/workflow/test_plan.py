@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-import yaml
-from conftest import REPOSITORY, miniature, published, snakemake, with_changes
-from snakemake.utils import update_config
+from conftest import REPOSITORY, demo, miniature, published, snakemake, with_changes
 
 from syncr2.revisions import REVISIONS
 
@@ -52,12 +50,7 @@ def test_a_seventh_model_plans_thirteen_more_ordered_pairs(tmp_path):
 
 
 def test_the_demo(tmp_path):
-    config = published()
-    update_config(config, yaml.safe_load((REPOSITORY / "demo.yaml").read_text()))
-    # Planned in another folder than the project's.
-    config["scenarios"]["folder"] = str(REPOSITORY / config["scenarios"]["folder"])
-    for model in config["models"]:
-        model["path"] = str(REPOSITORY / model["path"])
+    config = demo()
     run = planned(config, tmp_path)
     assert run.count["record_model"] == 6, "trained miniatures come with the project"
     assert run.count["play_dialogues"] == 21 * len(config["seeds"]), "every pair in one speaking order"

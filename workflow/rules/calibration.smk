@@ -57,7 +57,10 @@ rule draw_calibration:
         overall=rules.summarise_calibration.output.calibration_overall,
     output:
         in_report(
-            "calibration", "calibration", RESULTS_CATEGORY, "8 Calibration by coupling"
+            "calibration",
+            "calibration",
+            RESULTS_CATEGORY,
+            RESULTS_ENTRIES["calibration"],
         ),
     log:
         f"{RESULTS}/logs/draw_calibration.log",

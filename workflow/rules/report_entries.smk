@@ -37,6 +37,7 @@ RESULTS_ENTRIES = {
             "layers": "Depth of the source layer",
             "groups": "SyncR² by",
             "paper": "Against the paper",
+            "calibration": "Calibration by coupling",
         }.items(),
         start=1,
     )

@@ -26,7 +26,6 @@ def gathering_jobs(amounts: Amounts) -> Iterator[Planned]:
         ("correlate", "statistics", 20_000, 1.0, 2000),
         ("compare_with_paper", "statistics", 20_000, 0.8, 4000),
         ("draw_summary", "figures", 500_000, 2.8, 2000),
-        ("draw_groups", "figures", 150_000, 1.2, 2000),
         ("draw_heatmaps", "figures", 150_000 * n_pairs, 0.45 * n_pairs, 2000),
         ("draw_statistics", "figures", 400_000, 5.0, 2000),
         ("write_pages", "pages", 250_000, 1.5, 4000),
@@ -40,6 +39,8 @@ def gathering_jobs(amounts: Amounts) -> Iterator[Planned]:
             ("locate_synchrony", "statistics", 60_000, 1.4, 4000),
             ("draw_controls", "figures", 800_000, 4.2, 2000),
         ]
+    if experiment.synchrony.group_by:
+        lines.append(("draw_groups", "figures", 150_000, 1.2, 2000))
     if experiment.labellers:
         lines.append(("summarise_labels", "tables", 3_000 * n_pairs, 0.5 + 2e-4 * dialogues, 4000))
     if any(labeller.table for labeller in experiment.labellers.values()):
