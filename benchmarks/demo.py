@@ -1,8 +1,8 @@
 """Time and memory of the whole demo on this machine: `make bench-demo`.
 
 Writes benchmarks/results/demo.{json,md}. Runs the demo from nothing into a folder of its own, and samples the
-memory of Snakemake and everything below
-it four times a second (proportional set size: a page shared by n processes counts 1/n in each).
+memory of Snakemake and everything below it every five seconds (proportional set size: a page shared by n
+processes counts 1/n in each).
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def watched(command: list[str]) -> tuple[float, int]:
 
     def sample() -> None:
         nonlocal peak
-        while not over.wait(0.25):
+        # To ask takes the system a quarter of a second of processor time.
+        while not over.wait(5):
             peak = max(peak, proportional_memory(process))
 
     watcher = threading.Thread(target=sample)
@@ -84,7 +85,9 @@ def main() -> None:
     """Run the demo and its report, and write what they took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", metavar="FOLDER", help="where the run stays, to be looked at")
-    keep = parser.parse_args().keep
+    parser.add_argument("--note", help="what else the machine did meanwhile, to stand beside the numbers")
+    asked = parser.parse_args()
+    keep = asked.keep
     cores = 2
     snakemake = [sys.executable, "-m", "snakemake", "--configfile", "demo.yaml", "--cores", str(cores)]
     with nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="syncr2-demo-") as folder:
@@ -113,6 +116,7 @@ def main() -> None:
         "peak_memory_mb": round(memory / 1e6),
         "disk_mb": round(disk / 1e3, 1),
         "rules": rules,
+        "note": asked.note,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "demo.json").write_text(json.dumps(measured, indent=1) + "\n")
@@ -136,6 +140,7 @@ def as_text(measured: dict) -> str:
             f"- report: {measured['report_seconds']:.0f} s more",
             f"- peak memory of all processes: {measured['peak_memory_mb'] / 1000:.1f} GB",
             f"- disk: {measured['disk_mb']:.0f} MB",
+            *([f"- {measured['note']}"] if measured.get("note") else []),
             "",
             "| rule | jobs | seconds, summed over jobs |",
             "| --- | --- | --- |",
