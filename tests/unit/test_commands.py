@@ -327,5 +327,5 @@ def test_forecast_and_check_run_from_a_terminal(monkeypatch, capsys, tmp_path):
     assert main(["check", *files]) == 0
     capsys.readouterr()
     assert main(["forecast", "--json", *files]) == 0
-    assert json.loads(capsys.readouterr().out)["counts"]["dialogues"] == 36 * 60 * 3
+    assert json.loads(capsys.readouterr().out)["counts"]["dialogues"] == 21 * 60 * 3
     assert not (tmp_path / "results").exists(), "nothing is written"

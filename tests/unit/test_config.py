@@ -231,7 +231,7 @@ class TestRight:
         # Not in demo.yaml, so as in config.yaml.
         assert experiment.dialogue.temperature == published["dialogue"]["temperature"]
         assert experiment.synchrony.penalty == published["synchrony"]["penalty"]
-        assert experiment.synchrony.null_draws == 199
+        assert experiment.synchrony.null_draws == 99
         assert experiment.synchrony.penalties == (0.1, 10, 1000)
         assert "pseudo" in [condition.name for condition in experiment.synchrony.conditions]
 

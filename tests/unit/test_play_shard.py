@@ -241,5 +241,8 @@ def test_the_published_protocol(folder, tmp_path):
     bystander = bystander_view(scenario_set(1).episodes[0], 1, private=False)
     text = Prompts(REPOSITORY / "resources" / "prompts").bystander(bystander, [])
     assert first.n_prompt_tokens == len(by_hand.encode(text))
-    with serving(says("Hm.")) as server, pytest.raises(SyncR2Error, match="known by its `endpoint` alone"):
+    with (
+        serving(says("Hm.")) as server,
+        pytest.raises(SyncR2Error, match="found `endpoint` alone, but dialogue"),
+    ):
         play(folder, tmp_path / "x.jsonl", {"two": endpoint(server, path=None)}, protocol="paper")

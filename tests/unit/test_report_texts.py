@@ -137,7 +137,7 @@ def test_the_overview_leads_to_the_controls_if_and_only_if_there_are_any() -> No
     shown = text(html("overview.rst", config))
     assert "How far to trust it" in shown
     assert "How far to trust it what they are held against, Statistics what pairs" in shown
-    assert "4 folds grouped by environment, penalty (0.1, 10, 1000)" in shown
+    assert "3 folds grouped by environment, penalty (0.1, 10, 1000)" in shown
     config["synchrony"]["protocols"] = ["paper"]
     alone = text(html("overview.rst", config))
     assert "trust" not in alone

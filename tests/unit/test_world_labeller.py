@@ -87,8 +87,8 @@ def test_probes_take_every_label_as_classes(played):
         Row(episode.id, 5, turn.turn) for episode, turns in played for turn in turns if 0 < turn.turn < 11
     ]
     names = {episode.id: episode.environment.id for episode, _ in played}
-    folds = environment_folds(sorted(set(names.values())), 2, 0)
-    assert set(folds.values()) == {0, 1}
+    folds = environment_folds(sorted(set(names.values())), 3, 0)
+    assert set(folds.values()) == {0, 1, 2}
     environment = np.unique([names[row.episode_id] for row in rows], return_inverse=True)[1]
     for name in WORLD_LABELS:
         for offset in TARGETS.values():

@@ -66,9 +66,7 @@ class Candidate:
 @functools.cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of a configuration."""
-    # libyaml, where PyYAML has it, is ten times as fast, and every call of Snakemake comes through here.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=loader)
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
 def examine(raw: Any) -> tuple[Candidate, list[Problem]]:
