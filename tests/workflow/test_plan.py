@@ -293,7 +293,8 @@ FOLLOWS = {
         {*OF_WORDS, "summarise_synchrony", "summarise_controls"}
         | {"draw_groups", "draw_heatmaps", "draw_controls"},
     ),
-    # Nobody labels or probes here.
+    # Nobody labels or probes here, and the models come from no world.
+    "calibration": (set(), AGGREGATES),
     "labels": (set(), AGGREGATES),
     "probes": (set(), AGGREGATES),
     # Looks of figures stand in the package: whoever changes them raises the number.

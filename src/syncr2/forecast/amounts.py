@@ -119,10 +119,10 @@ class Amounts:
         return 2_500 + speech.turns * (280 + 8 * speech.answer) + (6.6 if large else 4.8) * kept
 
     def states_bytes(self, pair: OrderedPair, episodes: int) -> float:
-        """Rows × (layers × width × bytes of a number + 155) for both agents, and 10,000."""
+        """Rows × (layers × width × bytes of a number + 155) for both agents, and 20,000."""
         item = 2 if self.experiment.states.precision == "float16" else 4
         each = [self.sizes[name].layers * self.sizes[name].width * item + 155 for name in pair]
-        return self.rows(episodes) * sum(each) + 10_000
+        return self.rows(episodes) * sum(each) + 20_000
 
     @property
     def maps_rate(self) -> float:
