@@ -128,12 +128,12 @@ def _group_table(
     measured: Measured, pairs: Sequence[tuple[str, str]], conditions: Sequence[str], family: Mapping[str, str]
 ) -> pd.DataFrame:
     rows = []
+    played = {order for order, _ in measured}
     for first, second in pairs:
         for condition in conditions:
             results = [
                 result
-                for order in ids.speaking_orders(first, second)
-                if (order, condition) in measured
+                for order in ids.played_orders(first, second, played)
                 for result in measured[order, condition].values()
             ]
             for column, value in sorted(

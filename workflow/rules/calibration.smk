@@ -10,8 +10,7 @@ CALIBRATION_ORDERS = [
     order.id
     for pairs in WITHIN.values()
     for pair in pairs
-    for order in ids.speaking_orders(*pair)
-    if order.id in STATE_PAIRS
+    for order in ids.played_orders(*pair, experiment.pairs_with_states)
 ]
 
 
