@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from on_cpu import ARGUMENTS, COMMAND, LLAMA, MISTRAL, running, until
 
+from syncr2.checksums import take_checksum
 from syncr2.config import REPOSITORY
 
 DIALOGUES = "results/dialogues/red--blue/seed-0/shard-0.jsonl"
@@ -70,9 +71,11 @@ def finish(folder: Path, target: str) -> None:
 
 
 def said(folder: Path) -> list[dict[str, Any]]:
-    """The dialogues, without what tells when they were written."""
-    records = [json.loads(line) for line in (folder / DIALOGUES).read_text().splitlines()]
-    for record in records:
+    """The dialogues, each line whole, without what tells when they were written."""
+    lines = (folder / DIALOGUES).read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for line, record in zip(lines, records, strict=True):
+        assert take_checksum(line, record)
         for key in ("started", "written"):
             record["made_by"].pop(key)
     return records
