@@ -50,8 +50,8 @@ class Backend(Protocol):
     def eigh(self, system: Array) -> tuple[Array, Array]:
         """Eigenvalues, ascending, and eigenvectors as columns of a symmetric matrix."""
 
-    def softmax(self, values: Array) -> Array:
-        """Exponentials over the last axis, brought to a sum of 1."""
+    def softmax(self, values: Array, axis: int = -1) -> Array:
+        """Exponentials along an axis, brought to a sum of 1."""
 
     def numpy(self, values: Array) -> NDArray:
         """Back on the host."""
@@ -98,10 +98,11 @@ class Cpu:
         values, vectors = np.linalg.eigh(system)
         return values, vectors
 
-    def softmax(self, values: NDArray) -> NDArray:
+    def softmax(self, values: NDArray, axis: int = -1) -> NDArray:
         """See `Backend`."""
-        powers = np.exp(values - values.max(axis=-1, keepdims=True))
-        powers /= powers.sum(axis=-1, keepdims=True)
+        powers = values - values.max(axis=axis, keepdims=True)
+        np.exp(powers, out=powers)
+        powers /= powers.sum(axis=axis, keepdims=True)
         return powers
 
     def numpy(self, values: NDArray) -> NDArray:
@@ -160,9 +161,9 @@ class Cuda:
         values, vectors = self._torch.linalg.eigh(system)
         return values, vectors
 
-    def softmax(self, values: Array) -> Array:
+    def softmax(self, values: Array, axis: int = -1) -> Array:
         """See `Backend`."""
-        return self._torch.softmax(values, dim=-1)
+        return self._torch.softmax(values, dim=axis)
 
     def numpy(self, values: Array) -> NDArray:
         """See `Backend`."""

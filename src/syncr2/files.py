@@ -117,6 +117,17 @@ def read_json(path: str | Path) -> Any:
         ) from None
 
 
+def read_yaml(path: str | Path) -> Any:
+    """Read YAML, plain values only; through libyaml where it is there, which is ten times as fast."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(Path(path).read_bytes())
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line, with its checksum, whole or not at all."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:

@@ -8,12 +8,15 @@ reading says with which prompt a dialogue was replayed.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 PAIR_SEPARATOR = "--"
 DIRECTIONS = ("agent1_to_agent2", "agent2_to_agent1")
 READINGS = ("engaged", "passive", "untrained")
 CROSS_FAMILY = "cross"
+# Where jobs leave their records, below the results; `job_records` writes them.
+JOB_RECORDS = PurePosixPath("provenance", "jobs")
 
 
 class OrderedPair(NamedTuple):

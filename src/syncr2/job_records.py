@@ -12,18 +12,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, write_json
-from syncr2.lineage import RECORDS, rests_on
+from syncr2.ids import JOB_RECORDS
+from syncr2.lineage import rests_on
 from syncr2.provenance import code_version, host, library_versions, now, sha256_of
 
-if TYPE_CHECKING:
-    from syncr2.jobs import Script
-
 FORMAT = "syncr2/job/1"
-FOLDER = RECORDS
 
 
 class Usage:
@@ -64,28 +61,6 @@ def _peak_gpu_mb() -> float | None:
     return round(torch.cuda.max_memory_reserved() / 1e6, 1)
 
 
-def describe(script: Script) -> dict[str, Any]:
-    """What a rule's script knows of its job, before the work.
-
-    Parameters
-    ----------
-    script : Script
-        The object `snakemake` of the script.
-    """
-    results = Path(script.config["results"]).expanduser()
-    name = Path(script.log[0]).relative_to(results / "logs").with_suffix(".json")
-    return {
-        "record": str(results / FOLDER / name),
-        "results": results.as_posix(),
-        "rule": script.rule,
-        "wildcards": dict(script.wildcards.items()),
-        "params": dict(script.params.items()),
-        "threads": script.threads,
-        "inputs": list(dict.fromkeys(map(str, script.input))),
-        "outputs": list(dict.fromkeys(map(str, script.output))),
-    }
-
-
 def write(described: Mapping[str, Any], started: str, usage: Usage) -> None:
     """Write the record of a job whose outputs are all there."""
     kept = {key: value for key, value in described.items() if key not in ("record", "inputs", "outputs")}
@@ -119,7 +94,7 @@ def read_all(results: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     SyncR2Error
         If one is not such a record.
     """
-    folder = Path(results) / FOLDER
+    folder = Path(results) / JOB_RECORDS
     for path in sorted(folder.rglob("*.json")):
         if path.name.startswith("."):
             continue

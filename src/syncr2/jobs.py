@@ -1,4 +1,8 @@
-"""What every script of the workflow does: call one stage function, with its messages in the job's log."""
+"""What every script of the workflow does: call one stage function, with its messages in the job's log.
+
+A script that hands its work to the warm process (`syncr2.warm`) needs little else, and there are hundreds of
+them: what only the work needs is imported where it is done.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from syncr2 import job_records, provenance, warm
-from syncr2.endpoints import CHATTY_LOGGERS
+from syncr2 import warm
 from syncr2.errors import SyncR2Error
-from syncr2.judges.base import KNOBS
-from syncr2.provenance import Job
+from syncr2.ids import JOB_RECORDS
+
+if TYPE_CHECKING:
+    from syncr2.provenance import Job
 
 
 class Script(Protocol):
@@ -50,11 +55,33 @@ def run(script: Script, function: str, **arguments: Any) -> None:
         "threads": script.threads,
         "function": function,
         "arguments": arguments,
-        "described": job_records.describe(script),
+        "described": describe(script),
     }
     plain = json.loads(json.dumps(request, default=_plain))
     code = warm.call(plain)
     sys.exit(execute(**plain) if code is None else code)
+
+
+def describe(script: Script) -> dict[str, Any]:
+    """What a rule's script knows of its job, before the work.
+
+    Parameters
+    ----------
+    script : Script
+        The object `snakemake` of the script.
+    """
+    results = Path(script.config["results"]).expanduser()
+    name = Path(script.log[0]).relative_to(results / "logs").with_suffix(".json")
+    return {
+        "record": str(results / JOB_RECORDS / name),
+        "results": results.as_posix(),
+        "rule": script.rule,
+        "wildcards": dict(script.wildcards.items()),
+        "params": dict(script.params.items()),
+        "threads": script.threads,
+        "inputs": list(dict.fromkeys(map(str, script.input))),
+        "outputs": list(dict.fromkeys(map(str, script.output))),
+    }
 
 
 def asking(script: Script, section: str, name: str) -> dict[str, Any]:
@@ -67,6 +94,8 @@ def asking(script: Script, section: str, name: str) -> dict[str, Any]:
     name : str
         Who is asked.
     """
+    from syncr2.judges.base import KNOBS
+
     configured = next(each for each in script.config[section] if each["name"] == name)
     return {
         "section": section,
@@ -98,8 +127,11 @@ def execute(
 ) -> int:
     """Call the function with standard output and error in the log; give the exit code.
 
-    With `described` (from `job_records.describe`), a job that ends well leaves its record.
+    With `described` (from `describe`), a job that ends well leaves its record.
     """
+    from syncr2 import job_records, provenance
+    from syncr2.endpoints import CHATTY_LOGGERS
+
     usage = job_records.Usage()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     with Path(log).open("w", encoding="utf-8") as stream:
@@ -129,6 +161,8 @@ def execute(
 
 
 def _job(described: Mapping[str, Any]) -> Job:
+    from syncr2.provenance import Job
+
     seed = described["wildcards"].get("seed")
     inputs = tuple(described["inputs"])
     return Job(described["rule"], described["params"], inputs, seed=None if seed is None else int(seed))

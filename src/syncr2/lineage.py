@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from syncr2.embedded import embedded
+from syncr2.ids import JOB_RECORDS
 
-# Where jobs leave their records, below the results; `job_records` writes them.
-RECORDS = Path("provenance", "jobs")
 # Of a model, what tells which weights, tokenizer and chat template it is.
 _IDENTITY = ("revision", "resolved_revision", "files_sha256", "chat_template_sha256")
 # Of a judge or labeller, what tells who answers.
@@ -105,10 +104,10 @@ def _of_its_job(path: str) -> Mapping[str, Any] | None:
     if Path(path).suffix not in (".tsv", ".json"):
         return None
     for folder in Path(path).parents:
-        if (folder / RECORDS).is_dir():
+        if (folder / JOB_RECORDS).is_dir():
             # Jobs without wildcards first: they are few. Tables of one pair are looked for among all.
             patterns = ("*.json", "**/*.json") if Path(path).suffix == ".tsv" else ("*.json",)
-            records = (_made(str(folder / RECORDS), pattern).get(path) for pattern in patterns)
+            records = (_made(str(folder / JOB_RECORDS), pattern).get(path) for pattern in patterns)
             return next((record for record in records if record), None)
     return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from syncr2.config import REPOSITORY
+from syncr2.files import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,11 +122,10 @@ class Published:
 def read_published(folder: str | Path = FOLDER) -> Published:
     """Read the files of the folder; its README.md says where their numbers are from."""
     import pandas as pd
-    import yaml
 
     names = dict.fromkeys(("model", "model_1", "model_2", "family", "hf_id"), str)
     models, pairs = (pd.read_csv(Path(folder) / name, dtype=names) for name in FILES[:2])
-    content: dict[str, Any] = yaml.safe_load((Path(folder) / FILES[2]).read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_yaml(Path(folder) / FILES[2])
     rows = [*content["correlations"], *content["partial_correlations"]]
     return Published(
         source=content["source"],

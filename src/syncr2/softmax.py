@@ -27,6 +27,9 @@ from syncr2.backends import Array, Backend
 
 TOLERANCE = 1e-10
 MOST_STEPS = 1000
+# Models that are done are computed along with the others until fewer than this share are left: to take them
+# out costs a copy of everything.
+_WORTH_DROPPING = 0.75
 # Axes with less of the largest sum of squares are rounding.
 _RANK = 1e-11
 
@@ -112,49 +115,50 @@ def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE
     width = len(data.squares)
     penalty = np.repeat(models.penalty[None], width, axis=0)
     penalty[0] = 0.0
-    steps = on.array(1 / (data.squares[:, None] / 2 + penalty), "float64")
-    shrink = on.array(penalty, "float64")
-    wanted = on.array(models.targets[models.target].transpose(1, 0, 2), "float64")
-    counts = on.array(models.rows.T, "float64")
+    # Models come last: what is summed over the few classes is then summed over many models at once.
+    steps = on.array(1 / (data.squares[:, None] / 2 + penalty), "float64")[:, None]
+    shrink = on.array(penalty, "float64")[:, None]
+    wanted = on.array(models.targets[models.target].transpose(1, 2, 0), "float64")
+    counts = on.array(models.rows.T, "float64")[:, None]
     enough = tolerance * models.rows.sum(axis=1)
-    weights = on.zeros((width, n_models, n_classes), "float64")
-    # Of the models that are not done yet: their numbers, weights, the point that momentum has carried them
-    # to, and its strength.
-    going = np.arange(n_models)
+    weights = on.zeros((width, n_classes, n_models), "float64")
+    # Of the models that are computed: their numbers, which are not done yet, weights, the point that momentum
+    # has carried them to, and its strength.
+    going, is_open = np.arange(n_models), np.ones(n_models, dtype=bool)
     here = ahead = weights[:]
     strength = np.ones(n_models)
     for _ in range(MOST_STEPS):
-        n_going = len(going)
-        logits = (data.train @ ahead.reshape(width, -1)).reshape(-1, n_going, n_classes)
-        rest = (on.softmax(logits) - wanted) * counts[:, :, None]
-        slope = (data.train.T @ rest.reshape(len(rest), -1)).reshape(width, n_going, n_classes)
-        slope = slope + shrink[:, :, None] * ahead
-        step = steps[:, :, None] * slope
+        logits = (data.train @ ahead.reshape(width, -1)).reshape(-1, n_classes, len(going))
+        rest = (on.softmax(logits, axis=1) - wanted) * counts
+        slope = (data.train.T @ rest.reshape(len(rest), -1)).reshape(ahead.shape) + shrink * ahead
+        step = steps * slope
         new = ahead - step
         moved = new - here
-        decrease = on.numpy((slope * step).sum((0, 2))) / 2
-        uphill = on.numpy((slope * moved).sum((0, 2))) > 0
+        decrease = on.numpy((slope * step).sum((0, 1))) / 2
+        uphill = on.numpy((slope * moved).sum((0, 1))) > 0
         strength[uphill] = 1.0
         following = (1 + np.sqrt(1 + 4 * strength**2)) / 2
         momentum = np.where(uphill, 0.0, (strength - 1) / following)
-        ahead = new + on.array(momentum, "float64")[None, :, None] * moved
+        ahead = new + on.array(momentum, "float64") * moved
         here, strength = new, following
-        left = decrease > enough
-        if left.all():
-            continue
-        done = np.flatnonzero(~left)
-        weights[:, going[done].tolist()] = here[:, done.tolist()]
-        kept = np.flatnonzero(left).tolist()
-        going, strength, enough = going[kept], strength[kept], enough[kept]
-        if not kept:
-            return weights
-        here, ahead, steps, shrink = (each[:, kept] for each in (here, ahead, steps, shrink))
-        wanted, counts = wanted[:, kept], counts[:, kept]
-    weights[:, going.tolist()] = here
-    return weights
+        done = np.flatnonzero(is_open & (decrease <= enough))
+        if len(done):
+            weights[:, :, going[done].tolist()] = here[:, :, done.tolist()]
+            is_open[done] = False
+        if not is_open.any():
+            break
+        if is_open.mean() < _WORTH_DROPPING:
+            kept = np.flatnonzero(is_open).tolist()
+            going, strength, enough, is_open = going[kept], strength[kept], enough[kept], is_open[kept]
+            here, ahead, steps, shrink = (each[:, :, kept] for each in (here, ahead, steps, shrink))
+            wanted, counts = wanted[:, :, kept], counts[:, :, kept]
+    left = np.flatnonzero(is_open)
+    weights[:, :, going[left].tolist()] = here[:, :, left.tolist()]
+    return weights.swapaxes(1, 2)
 
 
 def probabilities(on: Backend, rows: Array, weights: Array) -> Array:
     """Predicted distributions, (n_rows, n_models, n_classes), of rows with a column of ones first."""
     width, n_models, n_classes = weights.shape
-    return on.softmax((rows @ weights.reshape(width, -1)).reshape(len(rows), n_models, n_classes))
+    logits = rows @ weights.swapaxes(1, 2).reshape(width, -1)
+    return on.softmax(logits.reshape(len(rows), n_classes, n_models), axis=1).swapaxes(1, 2)

@@ -1,17 +1,19 @@
-"""Jobs forked from one process that has imported torch and transformers already.
+"""Jobs forked from one process that has imported all that they need already.
 
-Importing the two takes seconds, and a laptop run has hundreds of short jobs. With `resources.warm_start`, the
-Snakefile starts a server that imports them once; a job's script asks it to fork and run the stage function in
-the child. The child is an ordinary process of its own: it dies when the script that asked for it dies, and a
-script that finds no server does the work itself. Local runs only, for a cluster must account for a job's
-memory where the job is.
+Importing torch, transformers and what draws and computes takes seconds, and a laptop run has hundreds of
+short jobs. With `resources.warm_start`, the Snakefile starts a server that imports them once; a job's script
+asks it to fork and run the stage function in the child. The child is an ordinary process of its own: it dies
+when the script that asked for it dies, and a script that finds no server does the work itself. Local runs
+only, for a cluster must account for a job's memory where the job is.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -20,12 +22,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 ADDRESS_VARIABLE = "SYNCR2_WARM"
 CLUSTER_VARIABLE = "SLURM_JOB_ID"
 START_DEADLINE = 10.0  # seconds
+# A job frees and takes again the same few megabytes at every layer. By default glibc hands them back to the
+# system each time, and to get them anew took a tenth of a replay's time.
+MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**31),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+# What stages import when they come to it; the stages themselves come on top.
 PRELOADED = (
     "torch",
     "transformers.models.auto.modeling_auto",
@@ -34,8 +45,14 @@ PRELOADED = (
     "transformers.models.mistral.modeling_mistral",
     "syncr2.speakers.local",
     "syncr2.states",
-    "syncr2.stages.r2",
-    "syncr2.stages.asking",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "pandas.io.formats.csvs",
+    "rocrate.rocrate",
+    "scipy.stats",
+    "sklearn.decomposition",
+    "sklearn.feature_extraction.text",
+    "statsmodels.api",
 )
 
 
@@ -51,7 +68,7 @@ def start() -> None:
     # Not subprocess.Popen: its object would complain that nobody waits for the server.
     command = [sys.executable, "-m", "syncr2.warm", str(address), str(os.getpid())]
     no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    os.posix_spawn(sys.executable, command, os.environ, file_actions=[no_input])
+    os.posix_spawn(sys.executable, command, {**MEMORY, **os.environ}, file_actions=[no_input])
     os.environ[ADDRESS_VARIABLE] = str(address)
     # Jobs that come before it has bound its socket would think that there is none. It binds at once or never.
     deadline = time.monotonic() + START_DEADLINE
@@ -86,17 +103,21 @@ def call(request: Mapping[str, Any]) -> int | None:
     return int(answer) if answer else 1
 
 
-def serve(address: Path, parent: int, preload: Sequence[str] = PRELOADED) -> None:
-    """Fork a child for every request until `parent` is gone."""
+def serve(address: Path, parent: int, preload: Sequence[str] | None = None) -> None:
+    """Fork a child for every request until `parent` is gone; first import `preload` (default: all)."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake, which ends its jobs in good order
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
         server.listen(64)
-        # Jobs that ask meanwhile wait. Only imported: nothing is computed here, so that no pool of threads
-        # exists yet when a child is forked.
-        for module in preload:
+        # Jobs that ask meanwhile wait. Only imported and looked up: nothing is computed here, so that no pool
+        # of threads exists yet when a child is forked.
+        for module in [*PRELOADED, *_stages()] if preload is None else preload:
             importlib.import_module(module)
+        if preload is None:
+            _prepare()
+        # What is here stays: a child's collector need not go through it, and copy its pages on the way.
+        gc.freeze()
         while os.getppid() == parent:
             if select.select([server], [], [], 1.0)[0]:
                 connection, _ = server.accept()
@@ -106,6 +127,28 @@ def serve(address: Path, parent: int, preload: Sequence[str] = PRELOADED) -> Non
                 connection.close()
     address.unlink()
     address.parent.rmdir()
+
+
+def _stages() -> list[str]:
+    from syncr2 import stages
+
+    return [module.name for module in pkgutil.iter_modules(stages.__path__, f"{stages.__name__}.")]
+
+
+def _prepare() -> None:
+    """Find out once what every job would find out by itself, and what is the same for all of them."""
+    from syncr2.config import schema
+    from syncr2.provenance import library_versions
+    from syncr2.world.setting import read_game
+
+    schema()
+    library_versions()
+    read_game("no situation", ("", ""))  # the world's patterns, half of what an oracle's job takes
+    # An inner part of transformers: where a version has it elsewhere, each job takes its 0.3 seconds itself.
+    with suppress(ImportError):
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("llama")
 
 
 def _child(connection: socket.socket) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from configuring import REPOSITORY, merged, read_yaml
 
-from syncr2 import job_records, provenance
+from syncr2 import ids, job_records, jobs, provenance
 from syncr2.__main__ import main
 from syncr2.commands import whole
 from syncr2.commands.check import check
@@ -36,7 +36,7 @@ class Rule:
 
 
 def record(rule: str, inputs: list[str], outputs: list[str], **params: object) -> None:
-    described = job_records.describe(Rule(rule, inputs, outputs, **params))
+    described = jobs.describe(Rule(rule, inputs, outputs, **params))
     job_records.write(described, provenance.now(), job_records.Usage())
 
 
@@ -111,7 +111,7 @@ class TestVerify:
         assert [each.path for each in found.notes] == ["r2/.left.tsv.tmp"]
 
     def test_another_revision_than_its_job_says(self, results):
-        path = results / job_records.FOLDER / "replay_states.json"
+        path = results / ids.JOB_RECORDS / "replay_states.json"
         said = json.loads(path.read_text())
         said["params"]["revision"] += 1
         path.write_text(json.dumps(said))

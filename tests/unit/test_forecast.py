@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from configuring import merged, read_yaml
 
-from syncr2 import job_records
+from syncr2 import ids, job_records
 from syncr2.config import load
 from syncr2.files import write_json, write_text
 from syncr2.forecast import Forecast, forecast
@@ -102,7 +102,7 @@ def finish(results: Path, name: str, output: str, seconds: float, size: int, mem
         "peak_memory_mb": memory,
         "outputs": {output: {"sha256": "", "bytes": size}},
     }
-    write_json(results / job_records.FOLDER / f"{name}.json", record)
+    write_json(results / ids.JOB_RECORDS / f"{name}.json", record)
 
 
 def test_finished_jobs_correct_those_that_are_left(told, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 _CONFIG = "YAML file that overrides config.yaml, as for snakemake; several may follow one another"
@@ -51,11 +50,12 @@ def read_config(files: list[str]) -> dict[str, Any]:
     import yaml
 
     from syncr2.errors import SyncR2Error
+    from syncr2.files import read_yaml
 
     merged: dict[str, Any] = {}
     for name in ["config.yaml", *files]:
         try:
-            found = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+            found = read_yaml(name)
         except FileNotFoundError:
             hint = " Run the command at the root of the repository." if name == "config.yaml" else ""
             raise SyncR2Error(f"{name}: no such file.{hint}") from None

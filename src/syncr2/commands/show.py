@@ -15,6 +15,7 @@ from syncr2.commands import manifest, whole
 from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, read_table
+from syncr2.ids import JOB_RECORDS
 from syncr2.pages.layout import counted, plain
 from syncr2.store import STATES_FORMAT
 
@@ -125,7 +126,7 @@ def _inputs(inputs: Mapping[str, str]) -> list[str]:
 def _job(file: Path) -> dict[str, Any] | None:
     """The record of the job that made the file, if it lies in a results folder."""
     for folder in file.absolute().parents:
-        if (folder / job_records.FOLDER).is_dir():
+        if (folder / JOB_RECORDS).is_dir():
             place = file.absolute().relative_to(folder).as_posix()
             found = [
                 record

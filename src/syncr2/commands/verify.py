@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syncr2 import job_records
 from syncr2.commands import manifest, whole
 from syncr2.commands.manifest import Output
 from syncr2.embedded import embedded
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
+from syncr2.ids import JOB_RECORDS
 from syncr2.pages.layout import counted
 from syncr2.provenance import sha256_of
 
@@ -116,13 +116,13 @@ def _results_of(paths: Sequence[str | Path]) -> tuple[Path, list[str]]:
     roots, wanted = set(), []
     for path in map(Path, paths):
         for folder in (path, *path.absolute().parents):
-            if (folder / job_records.FOLDER).is_dir():
+            if (folder / JOB_RECORDS).is_dir():
                 roots.add(folder.resolve())
                 wanted.append(path.resolve().relative_to(folder.resolve()).as_posix())
                 break
         else:
             raise SyncR2Error(
-                f"{path}: found in no results folder with {job_records.FOLDER.as_posix()}/. Give the results "
+                f"{path}: found in no results folder with {JOB_RECORDS}/. Give the results "
                 "folder of a run, such as results/demo, or files in it."
             )
     if len(roots) != 1:

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from syncr2.config.schema import REPOSITORY, schema
 from syncr2.config.words import allowed
-from syncr2.files import write_text
+from syncr2.files import read_yaml, write_text
 
 PAGE = REPOSITORY / "docs" / "configuration.md"
 CONFIG = REPOSITORY / "config.yaml"
@@ -62,7 +60,7 @@ def page(rules: Mapping[str, Any] | None = None, config: Mapping[str, Any] | Non
         The values shown as those of config.yaml; by default that file's.
     """
     rules = schema() if rules is None else rules
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8")) if config is None else config
+    config = read_yaml(CONFIG) if config is None else config
     sections = [_section(key, rule, config[key]) for key, rule in rules["properties"].items()]
     return "\n".join([_INTRODUCTION, *sections])
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from syncr2.config.words import Place, explain, inner_errors, where
+from syncr2.files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
@@ -66,7 +66,7 @@ class Candidate:
 @functools.cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of a configuration."""
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    return read_yaml(SCHEMA)
 
 
 def examine(raw: Any) -> tuple[Candidate, list[Problem]]:

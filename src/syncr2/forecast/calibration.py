@@ -13,6 +13,7 @@ from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
 from syncr2.forecast.facts import Speech
 from syncr2.forecast.planned import Planned
+from syncr2.ids import JOB_RECORDS
 
 # Files of dialogues that are read to count what is said.
 _READ = 12
@@ -73,7 +74,7 @@ def finished(results: Path, jobs: Iterable[Planned]) -> dict[Planned, Taken]:
 def _taken(results: Path, job: Planned) -> Taken | None:
     if not all((results / path).exists() for path in job.outputs):
         return None
-    record = _json(results / job_records.FOLDER / f"{job.name}.json")
+    record = _json(results / JOB_RECORDS / f"{job.name}.json")
     if record:
         size = sum(made["bytes"] for made in record["outputs"].values())
         accelerator = record["host"].get("accelerator")

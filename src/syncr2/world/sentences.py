@@ -13,9 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import yaml
-
 from syncr2.errors import SyncR2Error
+from syncr2.files import read_yaml
 
 FOLDER = Path(__file__).resolve().parents[3] / "resources" / "world"
 LEVEL_KINDS = ("bargain", "split", "plan", "persuade")
@@ -184,7 +183,7 @@ def _choices(slot: str, words: Mapping[str, list[str]]) -> str:
 
 def _read(name: str) -> Any:
     try:
-        return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+        return read_yaml(FOLDER / name)
     except FileNotFoundError:
         raise SyncR2Error(
             f"{FOLDER / name}: no such file. It is part of the repository; install the package from a clone, "

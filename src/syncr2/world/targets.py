@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from syncr2.errors import SyncR2Error
+from syncr2.files import read_yaml
 from syncr2.miniature_spec import MiniatureSpec
 from syncr2.world.readings import READERS
 
@@ -74,7 +75,7 @@ def read_targets(path: str | Path = TARGETS) -> dict[str, Target]:
         If the file is missing or a target is not one that can be trained; the message names it.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except (OSError, yaml.YAMLError) as error:
         raise SyncR2Error(f"{path}: cannot be read as a list of targets ({error}).") from None
     defaults = content.get("defaults", {})
