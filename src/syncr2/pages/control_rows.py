@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from syncr2.control_words import FITS, INDICES, NONLINEAR_ADDS, NULLS, PARTNER_ADDS
 from syncr2.ids import PASSIVE, PSEUDO, UNTRAINED
 from syncr2.pages.control_tables import ABOVE, MEAN, ControlTables, above_zero, with_interval
 from syncr2.pages.layout import UNDEFINED, Column, Table, fixed, percent, whole
 from syncr2.pages.results import mean_and_range
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.protocols.control_words import FITS, INDICES, NONLINEAR_ADDS, NULLS, PARTNER_ADDS
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 
 SIGNIFICANT = 0.05
 # What a control takes away, as a question.
