@@ -86,6 +86,24 @@ def nulls(table: pd.DataFrame | None) -> Table | None:
     return Table(columns, tuple(rows))
 
 
+def too_few_draws(table: pd.DataFrame | None) -> str | None:
+    """What no pair can reach, where there are too few draws for so many pairs; None where there are enough.
+
+    The smallest p of n draws is 1 / (n + 1), and Holm multiplies the smallest of k pairs by k.
+    """
+    if table is None or table.empty:
+        return None
+    n_draws, n_pairs = int(table["n_draws"].max()), len(table.drop_duplicates(["model_1", "model_2"]))
+    least = n_pairs / (n_draws + 1)
+    if least < SIGNIFICANT:
+        return None
+    return (
+        f"With {n_draws} draws, no p can be below {fixed(min(least, 1.0))} after Holm over {n_pairs} pairs, "
+        f"whatever the data: `synchrony.null_draws` must be {int(n_pairs / SIGNIFICANT)} or more for a pair to "
+        f"come below {SIGNIFICANT}."
+    )
+
+
 def gains(tables: ControlTables) -> Table | None:
     """What the partner's state adds to each baseline; None without them."""
     rows = [
