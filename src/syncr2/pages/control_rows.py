@@ -99,8 +99,8 @@ def too_few_draws(table: pd.DataFrame | None) -> str | None:
         return None
     return (
         f"With {n_draws} draws, no p can be below {fixed(min(least, 1.0))} after Holm over {n_pairs} pairs, "
-        f"whatever the data: `synchrony.null_draws` must be {int(n_pairs / SIGNIFICANT)} or more for a pair to "
-        f"come below {SIGNIFICANT}."
+        f"whatever the data: `synchrony.null_draws` must be {int(n_pairs / SIGNIFICANT)} or more for a pair "
+        f"to come below {SIGNIFICANT}."
     )
 
 
