@@ -19,11 +19,11 @@ from demo import REPOSITORY, RESULTS
 from layer_r2.machine import machine_record, threads_here
 
 from syncr2 import figures
-from syncr2.calibration import effective_coupling, pooled_estimate
 from syncr2.files import read_json, read_table, write_json
-from syncr2.intervals import Interval
+from syncr2.maps.intervals import Interval
+from syncr2.protocols.calibration import effective_coupling, pooled_estimate
 from syncr2.provenance import code_version
-from syncr2.scenarios import read_folder
+from syncr2.sotopia.scenarios import read_folder
 from syncr2.stages.control_files import read_control_table
 from syncr2.world.dynamics import play
 from syncr2.world.setting import game_of

@@ -21,8 +21,8 @@ from layer_r2.machine import machine_record, threads_here, timed
 from layer_r2.problem import SIZES, Problem, write_states
 
 from syncr2 import layer_r2
-from syncr2.nested import Clusters, Computing, inner_r2, score, select
-from syncr2.nulls import dialogue_permutations, n_arrangements, r2_null, row_permutations
+from syncr2.maps.nested import Clusters, Computing, inner_r2, score, select
+from syncr2.maps.nulls import dialogue_permutations, n_arrangements, r2_null, row_permutations
 from syncr2.provenance import code_version, library_versions
 
 PENALTIES = [0.1, 1.0, 10.0, 100.0, 1000.0]

@@ -40,23 +40,23 @@ from layer_r2.machine import machine_record, threads_here
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from syncr2.config import BUNDLED_PROMPTS, BUNDLED_SCENARIOS, REPOSITORY
-from syncr2.conventions import CORRECTED, PAPER, Convention
-from syncr2.dialogue import Listener, Match
+from syncr2.dialogues.conventions import CORRECTED, PAPER, Convention
+from syncr2.dialogues.dialogue import Listener, Match
+from syncr2.dialogues.playing import play, play_freely
+from syncr2.dialogues.prompts import Prompts
+from syncr2.dialogues.turns import StoppingRule
 from syncr2.ids import OrderedPair
-from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
-from syncr2.models import ModelSource, load_encoder, no_progress_bars
-from syncr2.playing import play, play_freely
-from syncr2.prompts import Prompts
+from syncr2.models.loading import ModelSource, load_encoder, no_progress_bars
+from syncr2.models.miniatures import MiniatureSpec, build_miniature, miniature_corpus
 from syncr2.provenance import code_version, library_versions
-from syncr2.scenarios import Episode
-from syncr2.servers import ServedModel, ServerSettings, serve
-from syncr2.sotopia import read_folder
+from syncr2.serving.servers import ServedModel, ServerSettings, serve
+from syncr2.sotopia.reading import read_folder
+from syncr2.sotopia.scenarios import Episode
 from syncr2.speakers import Answer, Prompt, Sampling, Speaker, token_ids
 from syncr2.speakers.connection import Connection, Patience
 from syncr2.speakers.lines import AnswerForm, closing_tokens
 from syncr2.speakers.local import LocalSpeaker
 from syncr2.speakers.server import ServerSpeaker
-from syncr2.turns import StoppingRule
 
 TURNS = 16
 SAMPLING = Sampling(temperature=0.7, top_p=1.0, top_k=0, max_new_tokens=300)

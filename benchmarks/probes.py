@@ -1,8 +1,8 @@
 """Probes fitted side by side beside scikit-learn, one after another: `python benchmarks/probes.py`.
 
 Writes benchmarks/results/probes.{json,md}. On made-up states of one layer: all models of one outer fold and
-one label (inner folds × penalties), by `syncr2.softmax` and by scikit-learn's LogisticRegression with default
-settings, on the same standardised rows. CPU seconds of one thread, so that other load counts little.
+one label (inner folds × penalties), by `syncr2.maps.softmax` and by scikit-learn's LogisticRegression with
+default settings, on the same standardised rows. CPU seconds of one thread, so that other load counts little.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from demo import RESULTS
 from layer_r2.machine import machine_record
 from sklearn.linear_model import LogisticRegression
 
-from syncr2.backends import Cpu
-from syncr2.probes import PENALTIES, ROUGHLY, standardised
+from syncr2.maps.backends import Cpu
+from syncr2.maps.softmax import Models, fit, probabilities, rotate
+from syncr2.probing.probes import PENALTIES, ROUGHLY, standardised
 from syncr2.provenance import code_version, library_versions
-from syncr2.softmax import Models, fit, probabilities, rotate
 
 INNER = 4
 CLASSES = 7

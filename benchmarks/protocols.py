@@ -19,11 +19,11 @@ from layer_r2.machine import machine_record, threads_here
 
 from syncr2 import config as configuration
 from syncr2 import directed_sync, ids, layer_r2
-from syncr2.corrected import Meeting, Protocol, meet
-from syncr2.nested import Selection, inner_r2, score, select
+from syncr2.maps.nested import Selection, inner_r2, score, select
+from syncr2.maps.samples import max_samples, paper_split
+from syncr2.protocols.corrected import Meeting, Protocol, meet
 from syncr2.provenance import code_version
-from syncr2.samples import max_samples, paper_split
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.store import open_states
 
 NAME = ids.INTERACTION.name

@@ -26,13 +26,13 @@ from demo import RESULTS
 from layer_r2.machine import machine_record, synchronise, threads_here, timed
 from replay_ways import TINY, made_up_dialogues
 
-from syncr2.bundles import bundles
-from syncr2.models import find_blocks
+from syncr2.models.loading import find_blocks
 from syncr2.provenance import code_version, library_versions
-from syncr2.rounding import TOLERANCES
-from syncr2.self_check import SelfCheck
-from syncr2.state_writer import streaming
-from syncr2.states import Dialogue, replay, states_alone
+from syncr2.replay.bundles import bundles
+from syncr2.replay.rounding import TOLERANCES
+from syncr2.replay.self_check import SelfCheck
+from syncr2.replay.state_writer import streaming
+from syncr2.replay.states import Dialogue, replay, states_alone
 from syncr2.store import StateRow
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import torch
 from layer_r2.machine import memory_gb, peak_memory_gb
 from numpy.typing import NDArray
 
-from syncr2.growing import Reader
-from syncr2.models import find_blocks
-from syncr2.states import Dialogue, replay, states_alone, states_at
+from syncr2.models.loading import find_blocks
+from syncr2.replay.growing import Reader
+from syncr2.replay.states import Dialogue, replay, states_alone, states_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

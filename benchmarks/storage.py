@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from syncr2 import open_states
 from syncr2.hdf5 import row_checksums
 from syncr2.provenance import code_version, library_versions
-from syncr2.state_writer import streaming
+from syncr2.replay.state_writer import streaming
 from syncr2.store import AGENTS, StateRow
 
 PROMPTS = 8  # of one agent in a dialogue

@@ -102,5 +102,5 @@ COMPETITORS = {
         "himalaya Ridge, targets stacked", "float64", by_himalaya, True, False, "himalaya", (1, 2)
     ),
 }
-# Name: (title, the precision of `syncr2.ridge.layer_r2`).
+# Name: (title, the precision of `syncr2.maps.ridge.layer_r2`).
 OURS = {"ours": ("ours", "float64"), "ours-mixed": ("ours, mixed precision", "mixed")}

@@ -111,7 +111,7 @@ def _device_peak_gb(device: str) -> float | None:
 
 
 def _ours(task: Task, file: h5py.File) -> dict[str, Any]:
-    from syncr2.ridge import layer_r2
+    from syncr2.maps.ridge import layer_r2
 
     problem, precision = task.problem, OURS[task.name][1]
     settings = {"device": task.device, "precision": precision, "memory_gb": task.memory_gb}

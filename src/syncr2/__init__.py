@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from syncr2 import statistics
     from syncr2.estimator import SyncR2
-    from syncr2.ridge import layer_r2
-    from syncr2.samples import paper_split
+    from syncr2.maps.ridge import layer_r2
+    from syncr2.maps.samples import paper_split
+    from syncr2.protocols.synchrony import directed_sync
     from syncr2.store import open_states
-    from syncr2.synchrony import directed_sync
 
 __all__ = ["SyncR2", "directed_sync", "layer_r2", "open_states", "paper_split", "statistics"]
 
 _HOME = {
     "SyncR2": "syncr2.estimator",
-    "layer_r2": "syncr2.ridge",
-    "paper_split": "syncr2.samples",
+    "layer_r2": "syncr2.maps.ridge",
+    "paper_split": "syncr2.maps.samples",
     "open_states": "syncr2.store",
-    "directed_sync": "syncr2.synchrony",
+    "directed_sync": "syncr2.protocols.synchrony",
 }
 
 

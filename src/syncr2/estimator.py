@@ -29,8 +29,8 @@ from syncr2.estimator_inputs import (
     same_layers,
     same_rows,
 )
-from syncr2.nested import Computing, inner_r2, select
-from syncr2.ridge import Layers, check_penalties, layer_r2, mean_r2
+from syncr2.maps.nested import Computing, inner_r2, select
+from syncr2.maps.ridge import Layers, check_penalties, layer_r2, mean_r2
 
 TARGET_LAYERS = ("max", "nested")
 

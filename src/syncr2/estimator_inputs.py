@@ -13,9 +13,9 @@ from sklearn.model_selection import GroupKFold, KFold, check_cv
 from sklearn.utils.validation import check_array
 
 from syncr2.errors import SyncR2Error
-from syncr2.folds import LEAST_FOLDS
-from syncr2.ridge import Layers
-from syncr2.samples import max_samples, paper_split
+from syncr2.maps.folds import LEAST_FOLDS
+from syncr2.maps.ridge import Layers
+from syncr2.maps.samples import max_samples, paper_split
 from syncr2.store import StackedStates
 
 # Seeds of the published random splits.

@@ -130,7 +130,7 @@ def execute(
     With `described` (from `describe`), a job that ends well leaves its record.
     """
     from syncr2 import job_records, provenance
-    from syncr2.endpoints import CHATTY_LOGGERS
+    from syncr2.serving.endpoints import CHATTY_LOGGERS
 
     usage = job_records.Usage()
     Path(log).parent.mkdir(parents=True, exist_ok=True)

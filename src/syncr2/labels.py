@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from syncr2 import ids
-from syncr2.episodes import is_reserved
 from syncr2.errors import SyncR2Error
 from syncr2.judges.base import DialogueKey
+from syncr2.sotopia.episodes import is_reserved
 
 Level = Literal["turn", "agent", "dialogue"]
 KEYS = list(DialogueKey._fields)

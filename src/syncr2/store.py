@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 from syncr2.errors import SyncR2Error
 from syncr2.hdf5 import AGAIN, ROWS_SUFFIX, reading, row_checksums, writing
 from syncr2.ids import DIRECTIONS
-from syncr2.samples import Row
+from syncr2.maps.samples import Row
 
 STATES_FORMAT = "syncr2/states/1"
 R2_FORMAT = "syncr2/r2/1"

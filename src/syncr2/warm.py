@@ -44,7 +44,7 @@ PRELOADED = (
     "transformers.models.llama.modeling_llama",
     "transformers.models.mistral.modeling_mistral",
     "syncr2.speakers.local",
-    "syncr2.states",
+    "syncr2.replay.states",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "pandas.io.formats.csvs",

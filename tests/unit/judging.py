@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from syncr2.judges import DIMENSIONS
-from syncr2.scenarios import Environment, Episode, Profile, ScenarioSet
+from syncr2.sotopia.scenarios import Environment, Episode, Profile, ScenarioSet
 
 GOALS = ("Buy the bicycle for less than 120 dollars", "Sell the bicycle for more than 150 dollars")
 SECRETS = ("Ada stole the lantern from the museum", "Ben is bankrupt since spring")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from syncr2.ids import DIRECTIONS, OrderedPair, speaking_orders
-from syncr2.measures import Measure, Measures
-from syncr2.nested import Score
+from syncr2.maps.nested import Score
+from syncr2.protocols.measures import Measure, Measures
 
 
 def measure(by_environment: np.ndarray, environments: Sequence[str]) -> Measure:

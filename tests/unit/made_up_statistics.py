@@ -11,7 +11,7 @@ from made_up_measures import measured
 
 from syncr2.ids import speaking_orders
 from syncr2.published import Published, read_published
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 from syncr2.statistics import Resampling, dyadic_tables, pair_covariates, robustness_table
 from syncr2.statistics.attenuation import attenuation_table
 from syncr2.statistics.depth import depth_tables

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from syncr2.agreement import agreement, intraclass, krippendorff_alpha
+from syncr2.judges.agreement import agreement, intraclass, krippendorff_alpha
 
 NAN = float("nan")
 # Shrout and Fleiss (1979), table 2: six targets, four judges.

@@ -7,9 +7,9 @@ import torch
 from tiny_models import alone, growing_prompts, tiny_model, with_weights_of
 from torch.nn.functional import scaled_dot_product_attention
 
-from syncr2 import attention
-from syncr2.attention import NAME, share_heads
-from syncr2.growing import Reader
+from syncr2.replay import attention
+from syncr2.replay.attention import NAME, share_heads
+from syncr2.replay.growing import Reader
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral, window", "qwen2, window in some layers", "phi3"])

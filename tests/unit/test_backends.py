@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from syncr2 import backends, layer_r2, nested, nulls, ridge
+from syncr2 import layer_r2
 from syncr2.errors import SyncR2Error
-from syncr2.nested import Clusters, Computing
+from syncr2.maps import backends, nested, nulls, ridge
+from syncr2.maps.nested import Clusters, Computing
 
 torch = pytest.importorskip("torch")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from syncr2.banded import Block, Candidates, fit_blocks, layer_block
 from syncr2.errors import SyncR2Error
-from syncr2.nested import Clusters, Computing, Folded
+from syncr2.maps.banded import Block, Candidates, fit_blocks, layer_block
+from syncr2.maps.nested import Clusters, Computing, Folded
 
 N_FOLDS, N = 4, 120
 

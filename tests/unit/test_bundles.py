@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from syncr2.bundles import NO_BRANCH, Layout, bundles
+from syncr2.replay.bundles import NO_BRANCH, Layout, bundles
 
 
 def grown(rng, n, closing=3):

@@ -10,7 +10,11 @@ import pytest
 from made_up_measures import measure
 from shared import REPOSITORY
 
-from syncr2.calibration import (
+from syncr2.errors import SyncR2Error
+from syncr2.figures import calibration_curve
+from syncr2.files import write_table
+from syncr2.ids import DIRECTIONS, speaking_orders
+from syncr2.protocols.calibration import (
     calibration_tables,
     effective_coupling,
     pooled_estimate,
@@ -18,14 +22,10 @@ from syncr2.calibration import (
     pooled_states,
     quantities,
 )
-from syncr2.control_tables import GAINS, baseline_tables
-from syncr2.errors import SyncR2Error
-from syncr2.figures import calibration_curve
-from syncr2.files import write_table
-from syncr2.ids import DIRECTIONS, speaking_orders
-from syncr2.measures import Measures
-from syncr2.pooled import Pooled
-from syncr2.scenarios import read_folder
+from syncr2.protocols.control_tables import GAINS, baseline_tables
+from syncr2.protocols.measures import Measures
+from syncr2.protocols.pooled import Pooled
+from syncr2.sotopia.scenarios import read_folder
 from syncr2.stages import calibration as stage
 from syncr2.world.couplings import couplings, pairs_within
 from syncr2.world.dynamics import play

@@ -17,7 +17,7 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from syncr2.chat import ChatEncoder
+from syncr2.dialogues.chat import ChatEncoder
 from syncr2.errors import SyncR2Error
 
 TEXT = ["Turn 0 | Ada: the words of a turn, and of another turn [INST] user assistant"] * 3

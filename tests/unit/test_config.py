@@ -26,7 +26,7 @@ from syncr2.config import load, only, schema, slice_of
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json
 from syncr2.judges.base import JudgeSettings
-from syncr2.miniature_spec import MiniatureSpec
+from syncr2.models.miniature_spec import MiniatureSpec
 
 # First line: what is changed in config.yaml. Then: the whole problem.
 WRONG = """

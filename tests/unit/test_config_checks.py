@@ -11,7 +11,7 @@ from configuring import ENDPOINT, LLAMA, MINIATURE, REPOSITORY, cases, merged, o
 from syncr2.config import load
 from syncr2.config.checks import max_samples
 from syncr2.errors import SyncR2Error
-from syncr2.samples import Row, join, paper_split
+from syncr2.maps.samples import Row, join, paper_split
 
 # First line: dialogue.max_turns and a lag. Then: the problem.
 REFUSED_LAGS = """

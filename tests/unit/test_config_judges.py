@@ -14,7 +14,7 @@ from syncr2.judges import KNOBS, JudgeSettings
 from syncr2.judges.cache import cache_key
 from syncr2.judges.served import Hosting, served_weights
 from syncr2.labellers import LabellerSettings
-from syncr2.serving import ServerSettings
+from syncr2.serving.launch import ServerSettings
 
 
 def test_a_judge_may_take_its_scores_from_a_file(tmp_path: Path) -> None:

@@ -6,16 +6,23 @@ import pytest
 from test_dialogue import PAIR, episodes, played, prompts  # noqa: F401
 from tiny_models import byte_tokenizer, with_weights_of
 
-from syncr2.conventions import CONVENTIONS, CORRECTED, PAPER, paper_leaves, paper_seed, paper_utterance
-from syncr2.dialogue import Listener, Match
+from syncr2.dialogues.conventions import (
+    CONVENTIONS,
+    CORRECTED,
+    PAPER,
+    paper_leaves,
+    paper_seed,
+    paper_utterance,
+)
+from syncr2.dialogues.dialogue import Listener, Match
+from syncr2.dialogues.paper_chat import PaperEncoder
+from syncr2.dialogues.playing import play
+from syncr2.dialogues.turns import StoppingRule
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
-from syncr2.paper_chat import PaperEncoder
-from syncr2.playing import play
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.lines import AnswerForm
 from syncr2.speakers.local import LocalSpeaker
-from syncr2.turns import StoppingRule
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,7 @@ def test_published_dialogues(prompts):  # noqa: F811
     model = with_weights_of("llama")
     model.lm_head.weight.data[byte_tokenizer()("\n")["input_ids"][0]] *= 1.2
     speaker = LocalSpeaker(model, byte_tokenizer(), sampling, whole=True)
-    from syncr2.chat import ChatEncoder
+    from syncr2.dialogues.chat import ChatEncoder
 
     listener = Listener(ChatEncoder(byte_tokenizer(), "m"), 4000)
     match = Match(

@@ -6,18 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from syncr2 import control_tables, ids
-from syncr2.baselines import Baselines, context_features
-from syncr2.corrected import Centred, Protocol, corrected_measures, meet
+from syncr2 import ids
 from syncr2.errors import SyncR2Error
-from syncr2.folds import environment_folds
 from syncr2.ids import DIRECTIONS, OrderedPair
-from syncr2.measures import Measures, read_measures, write_measures
-from syncr2.nulls import holm, p_value
-from syncr2.partners import partner_nulls, read_nulls, write_nulls
-from syncr2.samples import Row
+from syncr2.maps.folds import environment_folds
+from syncr2.maps.nulls import holm, p_value
+from syncr2.maps.samples import Row
+from syncr2.protocols import control_tables
+from syncr2.protocols.baselines import Baselines, context_features
+from syncr2.protocols.corrected import Centred, Protocol, corrected_measures, meet
+from syncr2.protocols.measures import Measures, read_measures, write_measures
+from syncr2.protocols.partners import partner_nulls, read_nulls, write_nulls
+from syncr2.protocols.synchrony import ends
 from syncr2.store import AgentStates, StateRow, open_states, read_r2, write_states
-from syncr2.synchrony import ends
 
 PROTOCOL = Protocol(folds=3, penalties=(0.1, 10.0))
 LAGS = ids.conditions(False, [3], pseudo=True)

@@ -10,18 +10,18 @@ import pytest
 from judging import scenario_set
 from tiny_models import byte_tokenizer, with_weights_of
 
-from syncr2 import playing
-from syncr2.chat import ChatEncoder
-from syncr2.dialogue import Listener, Match, check_contexts, prompt_ids, turn_seed
+from syncr2.dialogues import playing
+from syncr2.dialogues.chat import ChatEncoder
+from syncr2.dialogues.dialogue import Listener, Match, check_contexts, prompt_ids, turn_seed
+from syncr2.dialogues.playing import Progress
+from syncr2.dialogues.prompts import Prompts
+from syncr2.dialogues.turns import StoppingRule
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
-from syncr2.playing import Progress
-from syncr2.prompts import Prompts
-from syncr2.scenarios import Environment, Episode
+from syncr2.replay.tokens import common_prefix, ids_sha256
+from syncr2.sotopia.scenarios import Environment, Episode
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.local import LocalSpeaker
-from syncr2.tokens import common_prefix, ids_sha256
-from syncr2.turns import StoppingRule
 
 SAMPLING = Sampling(0.9, 0.95, 0, 10)
 PAIR = OrderedPair("model-a", "model-b")

@@ -9,12 +9,12 @@ from made_up_pairs import kinship
 from scipy import stats
 from test_corrected import ENVIRONMENTS, GROUPS, LAGS, PROTOCOL, made_states
 
-from syncr2.corrected import corrected_measures
-from syncr2.dialogue_scores import dialogue_scores, row_scores
 from syncr2.errors import SyncR2Error
 from syncr2.ids import DIRECTIONS, OrderedPair, speaking_orders, unordered_pairs
-from syncr2.nested import Clusters, Computing, Selection, score
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.maps.nested import Clusters, Computing, Selection, score
+from syncr2.protocols.corrected import corrected_measures
+from syncr2.protocols.dialogue_scores import dialogue_scores, row_scores
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 from syncr2.statistics import Resampling
 from syncr2.statistics.dialogues import TOO_FEW_ENVIRONMENTS, join_scores, within_pairs
 from syncr2.statistics.mixed import UNDEFINED

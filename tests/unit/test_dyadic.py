@@ -10,7 +10,7 @@ from scipy import stats
 from shared import SHARED, missing
 
 from syncr2.errors import SyncR2Error
-from syncr2.nulls import holm
+from syncr2.maps.nulls import holm
 from syncr2.statistics import (
     Resampling,
     correlations,

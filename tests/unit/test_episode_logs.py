@@ -10,12 +10,12 @@ import pytest
 from judging import GOALS, SECRETS, dialogue, scenario_set
 
 from syncr2.__main__ import main
-from syncr2.episode_logs import from_logs, to_log
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl, read_table, write_jsonl
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard
-from syncr2.prompts import Prompts
-from syncr2.scenarios import write_scenarios
+from syncr2.sotopia.episode_logs import from_logs, to_log
+from syncr2.sotopia.scenarios import write_scenarios
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")
 SCENARIOS = scenario_set(3)

@@ -32,7 +32,7 @@ import syncr2
 from syncr2 import SyncR2, estimator
 from syncr2.errors import SyncR2Error
 from syncr2.estimator_inputs import make_splits
-from syncr2.nested import Clusters, Computing, Selection, score
+from syncr2.maps.nested import Clusters, Computing, Selection, score
 from syncr2.store import AgentStates, StateRow, write_states
 
 PENALTIES = [0.1, 30.0, 3000.0]

@@ -18,10 +18,9 @@ from tiny_models import (
 )
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from syncr2.chat import ChatEncoder
+from syncr2.dialogues.chat import ChatEncoder
 from syncr2.errors import SyncR2Error
-from syncr2.growing import UNLIMITED, reuse_limit
-from syncr2.models import (
+from syncr2.models.loading import (
     ModelSource,
     context_length,
     find_blocks,
@@ -30,6 +29,7 @@ from syncr2.models import (
     load_model,
     load_untrained,
 )
+from syncr2.replay.growing import UNLIMITED, reuse_limit
 from syncr2.speakers.lines import closing_tokens
 
 PROMPT = [20, 30, 40, 50, 60, 70]

@@ -17,8 +17,8 @@ from huggingface_hub.constants import DOWNLOAD_CHUNK_SIZE
 from tiny_models import alone, byte_tokenizer, tiny_model
 
 from syncr2.errors import SyncR2Error
-from syncr2.models import ModelSource, describe, load_config, load_encoder, load_model
-from syncr2.snapshots import read_snapshot
+from syncr2.models.loading import ModelSource, describe, load_config, load_encoder, load_model
+from syncr2.models.snapshots import read_snapshot
 from syncr2.stages import models
 
 REPOSITORY = "owner/tiny"

@@ -34,7 +34,7 @@ from syncr2.figures import (
 from syncr2.figures.labels import place_labels, short_names
 from syncr2.figures.performance import fit_line
 from syncr2.figures.profiles import mean_curve
-from syncr2.synchrony import directed_sync
+from syncr2.protocols.synchrony import directed_sync
 
 CONDITIONS = ["interaction", "passive", "lag3", "lag5"]
 LAGS = {"interaction": 1, "lag3": 3, "lag5": 5}

@@ -15,7 +15,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from syncr2.control_words import FITS, LEVELS, NONLINEAR_ADDS, PARTNER_ADDS
 from syncr2.errors import SyncR2Error
 from syncr2.figures import (
     STYLE,
@@ -32,6 +31,7 @@ from syncr2.figures import (
 from syncr2.figures.clusters import Clusters
 from syncr2.figures.style import BLACK
 from syncr2.files import write_table
+from syncr2.protocols.control_words import FITS, LEVELS, NONLINEAR_ADDS, PARTNER_ADDS
 from syncr2.stages.figures import controls
 
 FAMILIES = ["mistral", "cross", "llama"]

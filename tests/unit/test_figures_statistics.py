@@ -16,7 +16,7 @@ from syncr2.errors import SyncR2Error
 from syncr2.figures import STYLE, correlation_forest, depth_profiles, save, sync_by_relationship
 from syncr2.figures.style import BLACK
 from syncr2.files import write_table
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 from syncr2.stages import figures as stage
 
 WAYS = ("correlations", "rank_correlations", "leave_one_out", "robustness")

@@ -9,7 +9,7 @@ import pytest
 from shared import SHARED, missing
 
 import syncr2
-from syncr2.samples import Row, Samples, join, sample_rows
+from syncr2.maps.samples import Row, Samples, join, sample_rows
 
 GOLDEN = SHARED / "golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason=missing("golden"))

@@ -18,10 +18,10 @@ from tiny_models import (
 )
 from transformers import DynamicCache
 
-from syncr2 import growing
 from syncr2.errors import SyncR2Error
-from syncr2.growing import UNLIMITED, Reader, reuse_limit, warn_if_slow
-from syncr2.key_values import ROOM, RoomyCache
+from syncr2.replay import growing
+from syncr2.replay.growing import UNLIMITED, Reader, reuse_limit, warn_if_slow
+from syncr2.replay.key_values import ROOM, RoomyCache
 
 # Three blocks in float32; the outputs are of size 1 to 10.
 CLOSE = {"rtol": 0, "atol": 3e-5}

@@ -30,7 +30,7 @@ def slow(path): Path(path).write_text(str(os.getpid())); time.sleep(60)
 def die(): os.kill(os.getpid(), 9)
 def ask(address):
     import asyncio
-    from syncr2.endpoints import new_client
+    from syncr2.serving.endpoints import new_client
     async def once():
         client = new_client(address, None, 60.0, direct=True)
         print(await client.post("/x", cast_to=str, body={}))

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from judging import GOALS, SECRETS, dialogue, scenario_set
 
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard, overall
-from syncr2.prompts import Prompts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROMPTS = Prompts(REPOSITORY / "resources" / "prompts")

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from judging import GOOD, Endpoint, Response, answer, dialogue, says, scenario_set, serving
 
-from syncr2.endpoints import Backoff, retry_after
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard
-from syncr2.prompts import Prompts
+from syncr2.serving.endpoints import Backoff, retry_after
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")
 FAST = Backoff(first=0.001, factor=1.0, longest=0.5)

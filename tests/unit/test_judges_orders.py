@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from judging import GOALS, GOOD, SECRETS, Endpoint, Response, answer, dialogue, says, scenario_set, serving
 
-from syncr2.endpoints import Backoff
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.files import write_table
 from syncr2.judges import DIMENSIONS, KNOBS, JudgeSettings, judge_shard
-from syncr2.prompts import Prompts
+from syncr2.serving.endpoints import Backoff
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")
 FAST = Backoff(first=0.001, factor=1.0, longest=0.01)

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from judging import Response, dialogue, says, scenario_set, serving
 
-from syncr2.endpoints import Backoff
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.label_tables import label_table
 from syncr2.labellers import ACTIONS, EMOTIONS, LabellerSettings, label_shard
 from syncr2.labellers.surface import action_of, emotion_of
 from syncr2.labellers.table import names_in
-from syncr2.prompts import Prompts
+from syncr2.serving.endpoints import Backoff
 
 PROMPTS = Prompts(Path(__file__).resolve().parents[2] / "resources" / "prompts")
 FAST = Backoff(first=0.001, factor=1.0, longest=0.5)

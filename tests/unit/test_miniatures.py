@@ -16,8 +16,8 @@ import torch
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
-from syncr2.miniatures import CORPUS_TEMPLATES, MiniatureSpec, build_miniature, miniature_corpus
-from syncr2.models import ModelSource, load_untrained
+from syncr2.models.loading import ModelSource, load_untrained
+from syncr2.models.miniatures import CORPUS_TEMPLATES, MiniatureSpec, build_miniature, miniature_corpus
 
 REPOSITORY = Path(__file__).parents[2]
 SCENARIOS = REPOSITORY / "resources" / "scenarios"
@@ -247,7 +247,7 @@ import json
 import sys
 from pathlib import Path
 import transformers
-from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
+from syncr2.models.miniatures import MiniatureSpec, build_miniature, miniature_corpus
 transformers.utils.logging.disable_progress_bar()
 corpus = miniature_corpus(sys.argv[1], sys.argv[2])
 build_miniature(sys.argv[3], MiniatureSpec.from_dict(json.loads(sys.argv[4])), reversed(corpus))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_models import COMMON, KINDS, alone, byte_tokenizer, tiny_model
 
-from syncr2.chat import ChatEncoder
+from syncr2.dialogues.chat import ChatEncoder
 from syncr2.errors import SyncR2Error
-from syncr2.models import (
+from syncr2.models.loading import (
     ModelSource,
     context_length,
     describe,
@@ -20,7 +20,7 @@ from syncr2.models import (
     resolve_device,
     untrained_seed,
 )
-from syncr2.snapshots import Snapshot, files_of_folder, files_sha256, hashed, write_snapshot
+from syncr2.models.snapshots import Snapshot, files_of_folder, files_sha256, hashed, write_snapshot
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits
 
 from syncr2.errors import SyncR2Error
-from syncr2.folds import environment_folds, fold_of
-from syncr2.intervals import interval, multipliers
-from syncr2.nested import Clusters, Computing, inner_r2, score, select
+from syncr2.maps.folds import environment_folds, fold_of
+from syncr2.maps.intervals import interval, multipliers
+from syncr2.maps.nested import Clusters, Computing, inner_r2, score, select
 
 PENALTIES = [0.1, 10.0, 1000.0]
 

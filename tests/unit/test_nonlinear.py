@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from syncr2.errors import SyncR2Error
-from syncr2.nonlinear import affine_r2, kernel_ridge_r2, mlp_r2
+from syncr2.maps.nonlinear import affine_r2, kernel_ridge_r2, mlp_r2
 
 N_FOLDS = 4
 

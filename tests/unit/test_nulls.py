@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from syncr2 import nulls, permuted
-from syncr2.nested import Computing
+from syncr2.maps import nulls, permuted
+from syncr2.maps.nested import Computing
 
 TURNS = 4
 

@@ -24,7 +24,7 @@ from syncr2.outcomes import (
     outcome_table,
     read_agreement,
 )
-from syncr2.scenarios import Environment, Episode, ScenarioSet, read_folder
+from syncr2.sotopia.scenarios import Environment, Episode, ScenarioSet, read_folder
 
 FRUIT = Division(("pear", "plum", "fig"), (3, 2, 1), ((1.0, 2.0, 3.0), (3.0, 1.0, 2.0)))
 LAMP = Bargain(100.0, (60.0, 90.0), 1)

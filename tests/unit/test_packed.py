@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_models import COMMON, WINDOW, alone, growing_prompts, tiny_model, with_weights_of
 
-from syncr2 import packed
-from syncr2.bundles import Layout, bundles
-from syncr2.packed import can_pack, read_packed
+from syncr2.replay import packed
+from syncr2.replay.bundles import Layout, bundles
+from syncr2.replay.packed import can_pack, read_packed
 
 CLOSE = {"rtol": 0, "atol": 2e-5}
 PACKED = (

@@ -26,7 +26,7 @@ from syncr2.ids import DIRECTIONS, OrderedPair
 from syncr2.judges.dimensions import DIMENSIONS
 from syncr2.pages.layout import backticks, fixed, p_value, percent, plain
 from syncr2.provenance import made_by
-from syncr2.scenarios import Environment, Episode, Profile, ScenarioSet, write_scenarios
+from syncr2.sotopia.scenarios import Environment, Episode, Profile, ScenarioSet, write_scenarios
 from syncr2.stages.pages import CONTROL_MEANINGS, MEANINGS, write
 from syncr2.store import AgentStates, DirectionR2, StateRow, write_r2, write_states
 

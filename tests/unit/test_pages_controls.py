@@ -163,6 +163,16 @@ def test_nulls_count_significant_pairs_under_each_null(index, words):
         ]
 
 
+def test_too_few_draws_are_not_taken_for_a_result():
+    found = tables()
+    assert "after Holm over" not in show(found).text
+    few = show(tables(nulls=found.nulls.assign(n_draws=99))).text
+    assert "With 99 draws, no p can be below 0.210 after Holm over 21 pairs" in few
+    assert "must be 420 or more" in few
+    assert "after Holm over" not in show(tables(nulls=found.nulls.assign(n_draws=420))).text
+    assert "after Holm over" in show(tables(nulls=found.nulls.assign(n_draws=419))).text
+
+
 def test_baselines_show_both_levels_and_the_gain():
     found = tables()
     page = show(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from syncr2 import permuted
-from syncr2.backends import backend
-from syncr2.permuted import Pieces, Products, blocks_of, shared
+from syncr2.maps import permuted
+from syncr2.maps.backends import backend
+from syncr2.maps.permuted import Pieces, Products, blocks_of, shared
 
 
 def symmetric(rng, n_layers, n):

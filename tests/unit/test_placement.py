@@ -6,7 +6,7 @@ import pytest
 from tiny_models import byte_tokenizer, tiny_model, with_weights_of
 
 from syncr2.errors import SyncR2Error
-from syncr2.models import ModelSource, _on_gpus_alone, load_model, load_untrained
+from syncr2.models.loading import ModelSource, _on_gpus_alone, load_model, load_untrained
 
 
 def test_a_model_that_does_not_fit_its_gpus_is_refused():

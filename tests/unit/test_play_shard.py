@@ -13,19 +13,19 @@ from completing import model_behind
 from configuring import MINIATURE, REPOSITORY, merged, read_yaml
 from judging import says, scenario_set, serving
 
-from syncr2.dialogue import prompt_ids
+from syncr2.dialogues.dialogue import prompt_ids
+from syncr2.dialogues.paper_chat import paper_encoder
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
 from syncr2.journal import journal_path
-from syncr2.miniatures import MiniatureSpec, build_miniature
-from syncr2.models import ModelSource, load_encoder
-from syncr2.paper_chat import paper_encoder
-from syncr2.prompts import Prompts
-from syncr2.scenarios import write_scenarios
+from syncr2.models.loading import ModelSource, load_encoder
+from syncr2.models.miniatures import MiniatureSpec, build_miniature
+from syncr2.sotopia.scenarios import write_scenarios
+from syncr2.sotopia.views import bystander_view
 from syncr2.stages.dialogues import play_shard
 from syncr2.stages.states import replay_shard
 from syncr2.store import open_states
-from syncr2.views import bystander_view
 
 CORPUS = ["Two neighbours meet at a yard sale.\nTurn 3 | Ada Stone: Likes birds. Plays chess.\n"]
 SHAPE = {**MINIATURE, "layers": 2, "hidden_size": 8, "intermediate_size": 16, "heads": 2, "kv_heads": 1}

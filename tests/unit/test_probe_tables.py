@@ -13,9 +13,9 @@ from syncr2.errors import SyncR2Error
 from syncr2.ids import DIRECTIONS, OrderedPair
 from syncr2.label_tables import label_correlations
 from syncr2.labels import read_labels
-from syncr2.probe_files import Probed, Wanted, read_probes, write_probes
-from syncr2.probe_tables import probe_tables
-from syncr2.probes import MEASURES, Probe, Scores
+from syncr2.probing.probes import MEASURES, Probe, Scores
+from syncr2.probing.storage import Probed, Wanted, read_probes, write_probes
+from syncr2.probing.tables import probe_tables
 from syncr2.statistics import Resampling
 
 FAMILY = {"a": "one", "b": "two"}

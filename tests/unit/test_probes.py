@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch_here import TorchHere
 
-from syncr2 import probes
-from syncr2.backends import Cpu
 from syncr2.errors import SyncR2Error
-from syncr2.probe_targets import Target, shuffled, target_of
-from syncr2.probes import MEASURES, Places, nested, probe, score, standardised, tfidf
-from syncr2.samples import Row
-from syncr2.softmax import Models, fit, probabilities, rotate
+from syncr2.maps.backends import Cpu
+from syncr2.maps.samples import Row
+from syncr2.maps.softmax import Models, fit, probabilities, rotate
+from syncr2.probing import probes
+from syncr2.probing.probes import MEASURES, Places, nested, probe, score, standardised, tfidf
+from syncr2.probing.targets import Target, shuffled, target_of
 
 ON = Cpu()
 N_FOLDS, N_ENVIRONMENTS, N_DIALOGUES, N_TURNS = 4, 12, 4, 5

@@ -11,11 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from syncr2.episodes import Environment, Episode, Profile
-from syncr2.errors import SyncR2Error
-from syncr2.files import sha256_file, sha256_text
-from syncr2.judges.dimensions import DIMENSIONS
-from syncr2.prompts import (
+from syncr2.dialogues.prompts import (
     LEAVE_MARK,
     TEMPLATES,
     ChatEncoder,
@@ -24,7 +20,11 @@ from syncr2.prompts import (
     history_lines,
     read_chat_template,
 )
-from syncr2.views import Agent, agent_view, bystander_view, judge_view
+from syncr2.errors import SyncR2Error
+from syncr2.files import sha256_file, sha256_text
+from syncr2.judges.dimensions import DIMENSIONS
+from syncr2.sotopia.episodes import Environment, Episode, Profile
+from syncr2.sotopia.views import Agent, agent_view, bystander_view, judge_view
 
 FOLDER = Path(__file__).parents[2] / "resources" / "prompts"
 ADA = Profile(*("a1", "Ada", "Byron", 36, "Woman", "She/her", "Potter", "Swims.", "Blunt.", "Owes money."))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from shared import REPOSITORY, SHARED, missing
 
-from syncr2.prompts import Prompts
-from syncr2.scenarios import (
+from syncr2.dialogues.prompts import Prompts
+from syncr2.sotopia.scenarios import (
     RELATIONSHIPS,
     Episode,
     Profile,
@@ -21,7 +21,7 @@ from syncr2.scenarios import (
     read_scenarios,
     write_scenarios,
 )
-from syncr2.views import Agent, Person, agent_view, bystander_view, judge_view
+from syncr2.sotopia.views import Agent, Person, agent_view, bystander_view, judge_view
 
 FOLDER = SHARED / "data" / "sotopia"
 SHA256 = {

@@ -8,8 +8,9 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits
 
-from syncr2 import layer_r2, ridge
+from syncr2 import layer_r2
 from syncr2.errors import SyncR2Error
+from syncr2.maps import ridge
 
 
 def by_sklearn(source, target, train, test, penalty):

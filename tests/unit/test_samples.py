@@ -7,7 +7,7 @@ import pytest
 
 from syncr2 import paper_split
 from syncr2.errors import SyncR2Error
-from syncr2.samples import Row, Split, join, max_samples, sample_rows
+from syncr2.maps.samples import Row, Split, join, max_samples, sample_rows
 
 
 def rows(agent: int, lengths: dict[tuple[str, int], int]) -> list[Row]:

@@ -17,7 +17,7 @@ import pytest
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
-from syncr2.scenarios import (
+from syncr2.sotopia.scenarios import (
     FILES,
     Episode,
     count_episodes,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from configuring import LLAMA, REPOSITORY, of_judge, of_models, problems
 
-from syncr2.servers import HOST
+from syncr2.serving.servers import HOST
 
 SOURCES = sorted(
     path for folder in ("src", "workflow/scripts") for path in (REPOSITORY / folder).rglob("*.py")

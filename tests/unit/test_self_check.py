@@ -7,11 +7,11 @@ import pytest
 import torch
 from tiny_models import growing_prompts, tiny_model, with_weights_of
 
-from syncr2 import packed, self_check, states
 from syncr2.errors import SyncR2Error
-from syncr2.rounding import TOLERANCES, relative_difference
-from syncr2.self_check import SelfCheck, chosen_rows, seed_of
-from syncr2.states import replay
+from syncr2.replay import packed, self_check, states
+from syncr2.replay.rounding import TOLERANCES, relative_difference
+from syncr2.replay.self_check import SelfCheck, chosen_rows, seed_of
+from syncr2.replay.states import replay
 from syncr2.store import StateRow
 
 

@@ -13,9 +13,9 @@ from judging import Response, says, serving
 from test_dialogue import SAMPLING, Scripted, episodes, match, play, prompts  # noqa: F401
 from tiny_models import byte_tokenizer, growing_prompts, with_weights_of
 
-from syncr2.endpoints import Backoff
+from syncr2.dialogues.playing import can_play_freely, play_freely
 from syncr2.errors import SyncR2Error
-from syncr2.playing import can_play_freely, play_freely
+from syncr2.serving.endpoints import Backoff
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.connection import Connection, Elsewhere, Patience
 from syncr2.speakers.lines import AnswerForm, closing_tokens
@@ -460,7 +460,7 @@ def test_knobs_that_bound_are_sent_with_text():
 
 
 def test_a_dialogue_by_text_has_no_token_ids():
-    from syncr2.dialogue import Listener, prompt_ids
+    from syncr2.dialogues.dialogue import Listener, prompt_ids
     from syncr2.files import sha256_text
 
     with serving(chat("<think>Hm.</think>Good day.")) as endpoint:
@@ -483,7 +483,7 @@ def test_a_text_that_is_too_long_ends_its_dialogue():
     words = "This model's maximum context length is 100 tokens."
     too_long = Response(status=400, body=json.dumps({"message": words}))
     with serving(chat("One."), chat("Two."), too_long) as endpoint:
-        from syncr2.dialogue import Listener
+        from syncr2.dialogues.dialogue import Listener
 
         talker = text_speaker(endpoint)
         both = settings(talker, talker)

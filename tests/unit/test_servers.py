@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from syncr2 import gpus, servers
 from syncr2.errors import SyncR2Error
-from syncr2.servers import ServedModel, ServerSettings, serve
-from syncr2.serving import arguments_of, environment, responds
+from syncr2.serving import gpus, servers
+from syncr2.serving.launch import arguments_of, environment, responds
+from syncr2.serving.servers import ServedModel, ServerSettings, serve
 
 PROGRAM = Path(__file__).with_name("server_program.py")
 LINUX = sys.platform == "linux"
@@ -106,7 +106,7 @@ def test_servers_end_when_what_needs_them_fails(tmp_path: Path) -> None:
 
 JOB = """
 import sys, time
-from syncr2.servers import ServedModel, ServerSettings, serve
+from syncr2.serving.servers import ServedModel, ServerSettings, serve
 told = ServerSettings((sys.executable, sys.argv[1]), ("--record", sys.argv[2], *sys.argv[4:]))
 with serve([ServedModel("red", "/no/such/folder", gpus=0)], told, sys.argv[3]):
     print("up", flush=True)

@@ -10,7 +10,7 @@ import pytest
 from scipy import linalg
 
 from syncr2.errors import SyncR2Error
-from syncr2.similarity import adjusted_cca, cca_operand, cka_operand, similarity
+from syncr2.maps.similarity import adjusted_cca, cca_operand, cka_operand, similarity
 
 
 def related(seed: int, n: int = 30, d_x: int = 6, d_y: int = 9) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from syncr2.errors import SyncR2Error
-from syncr2.snapshots import (
+from syncr2.models.snapshots import (
     ModelFile,
     Snapshot,
     files_of_folder,

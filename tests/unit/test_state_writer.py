@@ -11,8 +11,8 @@ from tiny_models import COMMON, growing_prompts, tiny_model
 
 from syncr2 import open_states
 from syncr2.errors import SyncR2Error
-from syncr2.state_writer import DEPTH, as_stored, streaming
-from syncr2.states import replay
+from syncr2.replay.state_writer import DEPTH, as_stored, streaming
+from syncr2.replay.states import replay
 from syncr2.store import AGENTS, AgentStates, StateRow, write_states
 
 LAYERS, SIZE = COMMON["num_hidden_layers"], COMMON["hidden_size"]

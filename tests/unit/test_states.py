@@ -16,13 +16,13 @@ from tiny_models import (
     with_weights_of,
 )
 
-from syncr2 import states
-from syncr2.chat import ChatEncoder
-from syncr2.dialogue import prompt_ids
-from syncr2.growing import UNLIMITED
-from syncr2.models import find_blocks
-from syncr2.prompts import Prompts
-from syncr2.states import (
+from syncr2.dialogues.chat import ChatEncoder
+from syncr2.dialogues.dialogue import prompt_ids
+from syncr2.dialogues.prompts import Prompts
+from syncr2.models.loading import find_blocks
+from syncr2.replay import states
+from syncr2.replay.growing import UNLIMITED
+from syncr2.replay.states import (
     CPU_NUMBERS,
     engaged_prompts,
     groups,
@@ -32,7 +32,7 @@ from syncr2.states import (
     states_alone,
     states_at,
 )
-from syncr2.tokens import ids_sha256
+from syncr2.replay.tokens import ids_sha256
 
 LAYERS, SIZE = COMMON["num_hidden_layers"], COMMON["hidden_size"]
 N_TURNS = (4, 1, 0, 4, 3)

@@ -7,12 +7,13 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from syncr2 import directed_sync, open_states, samples
+from syncr2 import directed_sync, open_states
 from syncr2.errors import SyncR2Error
 from syncr2.ids import INTERACTION, PSEUDO, UNTRAINED, Condition, OrderedPair
+from syncr2.maps import samples
+from syncr2.protocols.synchrony import PaperProtocol, condition_r2, ends, episode_order, join_states
+from syncr2.protocols.synchrony_tables import tables
 from syncr2.store import AgentStates, DirectionR2, StateRow, read_r2, write_r2, write_states
-from syncr2.synchrony import PaperProtocol, condition_r2, ends, episode_order, join_states
-from syncr2.synchrony_tables import tables
 
 N_EPISODES, N_TURNS = 40, 8
 

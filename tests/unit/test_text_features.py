@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from syncr2.errors import SyncR2Error
-from syncr2.samples import Row
-from syncr2.text_features import MINILM_WIDTH, SeenText, dialogue_texts, embed, text_features
+from syncr2.maps.samples import Row
+from syncr2.maps.text_features import MINILM_WIDTH, SeenText, dialogue_texts, embed, text_features
 
 TOPICS = {
     "garden": "the roses need water and the apple trees need pruning before the frost",

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from syncr2 import directed_sync, layer_r2, nulls
-from syncr2.banded import Candidates, fit_blocks, layer_block
-from syncr2.folds import environment_folds, fold_of
-from syncr2.intervals import interval, multipliers
-from syncr2.nested import Clusters, Computing, Folded, Selection, score
-from syncr2.nulls import dialogue_permutations, p_value, r2_null, row_permutations
+from syncr2 import directed_sync, layer_r2
+from syncr2.maps import nulls
+from syncr2.maps.banded import Candidates, fit_blocks, layer_block
+from syncr2.maps.folds import environment_folds, fold_of
+from syncr2.maps.intervals import interval, multipliers
+from syncr2.maps.nested import Clusters, Computing, Folded, Selection, score
+from syncr2.maps.nulls import dialogue_permutations, p_value, r2_null, row_permutations
 
 
 def coupled(rng, n, width, share, layers=1):

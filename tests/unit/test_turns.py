@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncr2.turns import StoppingRule, Turn, flags, utterance
+from syncr2.dialogues.turns import StoppingRule, Turn, flags, utterance
 
 
 def turn(text, number=0):

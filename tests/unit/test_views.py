@@ -6,10 +6,10 @@ from dataclasses import astuple, fields, replace
 
 import pytest
 
-from syncr2.episodes import RELATIONSHIPS, Environment, Episode, Profile
 from syncr2.errors import SyncR2Error
-from syncr2.markup import visible
-from syncr2.views import Agent, Person, agent_view, bystander_view, judge_view
+from syncr2.sotopia.episodes import RELATIONSHIPS, Environment, Episode, Profile
+from syncr2.sotopia.markup import visible
+from syncr2.sotopia.views import Agent, Person, agent_view, bystander_view, judge_view
 
 SCENARIO = (
     'A fair. <p viewer="environment">The lamp is a fake.</p>'

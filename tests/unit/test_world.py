@@ -9,10 +9,10 @@ import re
 import pytest
 import yaml
 
-from syncr2.episodes import RELATIONSHIPS
 from syncr2.errors import SyncR2Error
-from syncr2.scenarios import read_folder
-from syncr2.views import judge_view
+from syncr2.sotopia.episodes import RELATIONSHIPS
+from syncr2.sotopia.scenarios import read_folder
+from syncr2.sotopia.views import judge_view
 from syncr2.world import tendencies
 from syncr2.world.__main__ import main
 from syncr2.world.dynamics import MAX_TURNS, choices, play, respond

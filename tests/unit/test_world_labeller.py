@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from judging import dialogue, scenario_set
 
-from syncr2.folds import environment_folds
+from syncr2.dialogues.prompts import Prompts
 from syncr2.labellers import LabellerSettings, label_shard
 from syncr2.labellers.base import WORLD_LABELS
-from syncr2.probe_targets import TARGETS, labels_of, target_of
-from syncr2.prompts import Prompts
-from syncr2.samples import Row
-from syncr2.scenarios import ScenarioSet
+from syncr2.maps.folds import environment_folds
+from syncr2.maps.samples import Row
+from syncr2.probing.targets import TARGETS, labels_of, target_of
+from syncr2.sotopia.scenarios import ScenarioSet
 from syncr2.world.dynamics import play
 from syncr2.world.setting import draw_episode
 from syncr2.world.tables import truth, world_record

@@ -5,13 +5,13 @@ import math
 
 import pytest
 
-from syncr2.episodes import Environment, Episode, Profile
+from syncr2.dialogues.prompts import Prompts
 from syncr2.files import write_table
 from syncr2.judges import JudgeSettings, check_scores, judge_shard
 from syncr2.judges.orders import case_of, swapped
 from syncr2.labels import read_labels
-from syncr2.prompts import Prompts
-from syncr2.scenarios import ScenarioSet
+from syncr2.sotopia.episodes import Environment, Episode, Profile
+from syncr2.sotopia.scenarios import ScenarioSet
 from syncr2.world.dynamics import play
 from syncr2.world.hearing import Line, hear, quality
 from syncr2.world.oracle import OracleJudge

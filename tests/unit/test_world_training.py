@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from syncr2.dialogues.prompts import Prompts
+from syncr2.dialogues.turns import Spoken
 from syncr2.errors import SyncR2Error
-from syncr2.miniature_spec import MiniatureSpec
-from syncr2.models import ModelSource, load_encoder, load_model
-from syncr2.prompts import Prompts
-from syncr2.turns import Spoken
-from syncr2.views import agent_view, bystander_view
+from syncr2.models.loading import ModelSource, load_encoder, load_model
+from syncr2.models.miniature_spec import MiniatureSpec
+from syncr2.sotopia.views import agent_view, bystander_view
 from syncr2.world.__main__ import main
 from syncr2.world.dynamics import play
 from syncr2.world.readings import READERS, Branch, reading, readings, tree

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from syncr2.backends import Cuda
+from syncr2.maps.backends import Cuda
 
 
 class TorchHere(Cuda):

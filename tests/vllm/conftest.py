@@ -9,7 +9,7 @@ import pytest
 from on_cpu import LLAMA, MISTRAL, PYTHON
 
 from syncr2.config import BUNDLED_PROMPTS, BUNDLED_SCENARIOS
-from syncr2.miniatures import build_miniature, miniature_corpus
+from syncr2.models.miniatures import build_miniature, miniature_corpus
 
 # For `judging`, which makes scenarios and dialogues.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))

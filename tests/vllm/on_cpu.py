@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from syncr2.config import REPOSITORY
-from syncr2.miniatures import MiniatureSpec
-from syncr2.servers import ServedModel, ServerSettings
+from syncr2.models.miniatures import MiniatureSpec
+from syncr2.serving.servers import ServedModel, ServerSettings
 
 PYTHON = REPOSITORY / ".venv-vllm" / "bin" / "python"
 COMMAND = (str(PYTHON), "-m", "vllm.entrypoints.openai.api_server")

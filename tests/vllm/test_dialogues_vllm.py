@@ -12,21 +12,21 @@ from judging import scenario_set
 from on_cpu import ARGUMENTS, COMMAND, SETTINGS, running, until
 from test_play_shard import build, in_child, kill_when, play, said
 
-from syncr2.conventions import CORRECTED
-from syncr2.dialogue import Listener, Match
+from syncr2.dialogues.conventions import CORRECTED
+from syncr2.dialogues.dialogue import Listener, Match
+from syncr2.dialogues.playing import play_freely
+from syncr2.dialogues.prompts import Prompts
+from syncr2.dialogues.turns import StoppingRule
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
 from syncr2.ids import OrderedPair
 from syncr2.journal import journal_path
-from syncr2.models import ModelSource, load_encoder
-from syncr2.playing import play_freely
-from syncr2.prompts import Prompts
-from syncr2.servers import ServedModel, serve
+from syncr2.models.loading import ModelSource, load_encoder
+from syncr2.serving.servers import ServedModel, serve
 from syncr2.speakers import Answer, Sampling
 from syncr2.speakers.connection import Connection, Elsewhere, Patience
 from syncr2.speakers.lines import AnswerForm, closing_tokens
 from syncr2.speakers.server import ServerSpeaker, TextSpeaker
-from syncr2.turns import StoppingRule
 
 CONTEXT = 4096
 VLLM = {"command": list(COMMAND), "arguments": list(ARGUMENTS), "start_deadline": 300}

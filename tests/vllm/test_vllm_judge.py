@@ -10,11 +10,11 @@ from judging import dialogue, scenario_set
 from on_cpu import ARGUMENTS, COMMAND, LLAMA, running
 
 from syncr2.config import BUNDLED_PROMPTS, BUNDLED_SCENARIOS
+from syncr2.dialogues.prompts import Prompts
 from syncr2.judges import DIMENSIONS, JudgeSettings, judge_shard
 from syncr2.judges.served import Hosting
-from syncr2.miniatures import build_miniature, miniature_corpus
-from syncr2.prompts import Prompts
-from syncr2.serving import ServerSettings
+from syncr2.models.miniatures import build_miniature, miniature_corpus
+from syncr2.serving.launch import ServerSettings
 
 PROMPTS = Prompts(BUNDLED_PROMPTS)
 CONTEXT = 8192

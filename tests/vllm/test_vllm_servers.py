@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from on_cpu import ARGUMENTS, COMMAND, SETTINGS, running, served, until
 
-from syncr2 import servers
 from syncr2.errors import SyncR2Error
-from syncr2.servers import Server, serve
+from syncr2.serving import servers
+from syncr2.serving.servers import Server, serve
 
 PROMPTS = [[1, *((i * k) % 700 + 270 for i in range(60 + 9 * k))] for k in range(3, 11)]
 
@@ -143,7 +143,7 @@ def test_a_folder_without_a_model_is_told_in_vllms_words(tmp_path: Path) -> None
 
 JOB = """
 import sys, time
-from syncr2.servers import ServedModel, ServerSettings, serve
+from syncr2.serving.servers import ServedModel, ServerSettings, serve
 told = ServerSettings(sys.argv[3].split(), sys.argv[4].split(), 300)
 with serve([ServedModel("doomed", sys.argv[1], dtype="float32", context=4096, gpus=0)], told, sys.argv[2]):
     print("up", flush=True)

@@ -12,8 +12,8 @@ import pytest
 from conftest import REPOSITORY, miniature, snakemake, with_changes
 
 from syncr2.files import read_table
-from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
-from syncr2.snapshots import read_snapshot
+from syncr2.models.miniatures import MiniatureSpec, build_miniature, miniature_corpus
+from syncr2.models.snapshots import read_snapshot
 
 SERVER = {"base_url": "http://127.0.0.1:9/v1", "model": "large"}
 # Somebody's model behind a server, of which nothing but its words can be had.

@@ -36,8 +36,8 @@ def test_states_are_those_of_the_prompts_that_were_answered(finished):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from syncr2.dialogue import prompt_ids
-    from syncr2.models import find_blocks
+    from syncr2.dialogues.dialogue import prompt_ids
+    from syncr2.models.loading import find_blocks
 
     pair, agent = "red--blue", 2
     model = AutoModelForCausalLM.from_pretrained(finished / "results/models/blue", dtype=torch.float32)
@@ -85,8 +85,8 @@ def test_untrained_twins_read_the_same_prompts(finished):
     """One prompt at a time through a twin, against the file; and it is the same twin in every pair."""
     import torch
 
-    from syncr2.dialogue import prompt_ids
-    from syncr2.models import ModelSource, find_blocks, load_untrained, untrained_seed
+    from syncr2.dialogues.dialogue import prompt_ids
+    from syncr2.models.loading import ModelSource, find_blocks, load_untrained, untrained_seed
 
     paths = [f"results/states/red--blue/{reading}/seed-0/shard-0.h5" for reading in ("engaged", "untrained")]
     engaged, untrained = (open_states(finished / path)["agent2"] for path in paths)

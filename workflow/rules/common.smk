@@ -11,7 +11,7 @@ from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_file
 from syncr2.judges import KNOBS
 from syncr2.revisions import REVISIONS
-from syncr2.snapshots import files_of_folder
+from syncr2.models.snapshots import files_of_folder
 
 try:
     experiment = configuration.load(config)

@@ -1,5 +1,5 @@
 # Models: a Hugging Face id -> its files in the hub's cache; a folder -> what is in it; a specification -> a miniature.
-from syncr2.miniatures import CORPUS_TEMPLATES
+from syncr2.models.miniatures import CORPUS_TEMPLATES
 
 
 rule fetch_model:

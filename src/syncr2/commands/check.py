@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from syncr2 import config as configuration
-from syncr2.addresses import without_secrets
 from syncr2.config import Experiment, Model
 from syncr2.errors import SyncR2Error
 from syncr2.forecast import forecast
 from syncr2.pages.layout import counted
+from syncr2.serving.addresses import without_secrets
 
 # What a model's folder needs: how it is built, its weights as safetensors, its tokenizer.
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -65,7 +65,7 @@ def check(raw: Mapping[str, Any]) -> list[Line]:
 
 
 def _scenarios(experiment: Experiment) -> Iterator[Line]:
-    from syncr2.scenarios import read_folder
+    from syncr2.sotopia.scenarios import read_folder
 
     scenarios = experiment.scenarios
     if scenarios.folder is None:

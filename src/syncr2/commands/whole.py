@@ -10,13 +10,13 @@ from xml.etree import ElementTree
 
 import h5py
 
-from syncr2.dialogue_records import prompt_ids
+from syncr2.dialogues.dialogue_records import prompt_ids
 from syncr2.embedded import png_chunks
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, read_table
 from syncr2.hdf5 import damage
 from syncr2.ids import DIRECTIONS
-from syncr2.measures import MEASURES_FORMAT
+from syncr2.protocols.measures import MEASURES_FORMAT
 from syncr2.store import AGENTS, R2_FORMAT, STATES_FORMAT, read_layer
 
 

@@ -31,8 +31,8 @@ from syncr2.config.schema import REPOSITORY, SCHEMA, examine, schema
 from syncr2.errors import SyncR2Error
 from syncr2.judges.base import JudgeSettings
 from syncr2.labellers.base import LabellerSettings
-from syncr2.miniature_spec import MiniatureSpec
-from syncr2.serving import ServerSettings
+from syncr2.models.miniature_spec import MiniatureSpec
+from syncr2.serving.launch import ServerSettings
 
 __all__ = [
     "BUNDLED_PROMPTS",

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from syncr2.config.schema import REPOSITORY, Candidate, Problem
+from syncr2.dialogues.prompts import TEMPLATES, Prompts
 from syncr2.errors import SyncR2Error
-from syncr2.prompts import TEMPLATES, Prompts
-from syncr2.records import Problems, load
-from syncr2.serving import OWN_OPTIONS
-from syncr2.sotopia import EPISODES, count_episodes
-from syncr2.sotopia import FILES as SCENARIO_FILES
+from syncr2.serving.launch import OWN_OPTIONS
+from syncr2.sotopia.reading import EPISODES, count_episodes
+from syncr2.sotopia.reading import FILES as SCENARIO_FILES
+from syncr2.sotopia.records import Problems, load
 
 BUNDLED_SCENARIOS = REPOSITORY / "resources" / "scenarios"
 BUNDLED_PROMPTS = REPOSITORY / "resources" / "prompts"

@@ -9,8 +9,8 @@ from typing import Any
 from syncr2 import ids
 from syncr2.judges.base import JudgeSettings
 from syncr2.labellers.base import LabellerSettings, labels_of_engine
-from syncr2.miniature_spec import MiniatureSpec
-from syncr2.serving import ServedModel, ServerSettings
+from syncr2.models.miniature_spec import MiniatureSpec
+from syncr2.serving.launch import ServedModel, ServerSettings
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Experiment:
         return [name for name in self.probes if name in given]
 
     def served_model(self, name: str, path: str, revision: str | None, context: int | None) -> ServedModel:
-        """A model for `syncr2.servers.serve`; where it lies and what it takes is found out by the job."""
+        """A model for `serving.servers.serve`; where it lies and what it takes is found out by the job."""
         model = self.models[name]
         knobs = (model.gpus, model.memory_share, model.quantization, model.server_arguments)
         return ServedModel(name, path, revision, model.dtype, context, *knobs)

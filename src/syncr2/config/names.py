@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from syncr2 import ids
-from syncr2.addresses import is_address, without_secrets
 from syncr2.config.schema import Candidate, Problem
 from syncr2.config.sections import known_keys, named_twice, names_of, sections, sound_sections
 from syncr2.config.words import Place, nearest
-from syncr2.miniature_spec import MiniatureSpec
+from syncr2.models.miniature_spec import MiniatureSpec
+from syncr2.serving.addresses import is_address, without_secrets
 
 # Where a model may come from.
 _SOURCES = ("path", "miniature", "endpoint")

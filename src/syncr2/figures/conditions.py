@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from syncr2.control_words import STATES
 from syncr2.figures.clusters import Clusters, cut_far, draw_mean, ground
 from syncr2.figures.controls import PAIR, RAW_LABEL, legend_below
 from syncr2.figures.style import STYLE, Style, finish, need_columns, need_values
+from syncr2.protocols.control_words import STATES
 
 _VALUES = {"sync_r2_raw": "value", "raw_low": "low", "raw_high": "high"}
 

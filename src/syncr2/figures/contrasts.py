@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from syncr2.control_words import FITS, LEVELS, NONLINEAR_ADDS, PARTNER_ADDS, STATES
 from syncr2.figures.clusters import MEAN, Clusters, cut_far, draw_diamond, draw_mean, ground
 from syncr2.figures.controls import PAIR, RAW_LABEL, legend_below
 from syncr2.figures.style import (
@@ -23,6 +22,7 @@ from syncr2.figures.style import (
 )
 from syncr2.figures.synchrony import in_order
 from syncr2.ids import INTERACTION
+from syncr2.protocols.control_words import FITS, LEVELS, NONLINEAR_ADDS, PARTNER_ADDS, STATES
 
 
 def control_contrasts(

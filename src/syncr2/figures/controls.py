@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from syncr2.control_words import NULLS
 from syncr2.figures.clusters import Pair, cut_far
 from syncr2.figures.style import (
     BLACK,
@@ -30,6 +29,7 @@ from syncr2.figures.style import (
     say_empty,
 )
 from syncr2.ids import INTERACTION
+from syncr2.protocols.control_words import NULLS
 
 PAIR = ["model_1", "model_2"]
 RAW_LABEL = "R², mean over source layers"

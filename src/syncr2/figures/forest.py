@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from syncr2.control_words import MEASURES
 from syncr2.figures.controls import legend_below
 from syncr2.figures.style import (
     ALL_PAIRS,
@@ -28,6 +27,7 @@ from syncr2.figures.style import (
     say_empty,
 )
 from syncr2.judges.performance import ALL_JUDGES
+from syncr2.protocols.control_words import MEASURES
 
 _ROW_HEIGHT = 0.2  # inches
 _LEAST_ROWS = 3

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
 from syncr2.figures.style import STYLE, SYNC_LABEL, Style, finish
-from syncr2.synchrony import directed_sync
+from syncr2.protocols.synchrony import directed_sync
 
 _COLOURS = "viridis"
 _UNDER = "#BDBDBD"  # the map has no grey, so "below zero" cannot be misread as "close to zero"

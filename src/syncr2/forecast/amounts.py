@@ -22,7 +22,7 @@ from syncr2.forecast.facts import (
 )
 from syncr2.ids import OrderedPair
 from syncr2.labellers.base import ACTION, ACTIONS, EMOTION, EMOTIONS
-from syncr2.probes import DRAWS, PENALTIES
+from syncr2.probing.probes import DRAWS, PENALTIES
 
 # Values of a column that episodes are grouped by; relationship has five.
 VALUES = 5

@@ -25,10 +25,10 @@ from syncr2.judges.dimensions import DIMENSIONS, Dimension, check_scores, overal
 from syncr2.judges.orders import JUDGEMENT_FORMAT, case_of, presented_first, record_of, swapped
 
 if TYPE_CHECKING:
-    from syncr2.endpoints import Backoff
+    from syncr2.dialogues.prompts import Prompts
     from syncr2.judges.served import Hosting
-    from syncr2.prompts import Prompts
-    from syncr2.scenarios import ScenarioSet
+    from syncr2.serving.endpoints import Backoff
+    from syncr2.sotopia.scenarios import ScenarioSet
 
 __all__ = [
     "DIMENSIONS",

@@ -14,13 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from syncr2.endpoints import Backoff, RequestError, answered, key_from_environment, new_client, without_key
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text
 from syncr2.judges.answers import MalformedAnswerError
 from syncr2.judges.base import JudgeSettings, Status
 from syncr2.judges.cache import AnswerCache, CachedAnswer, cache_key, weights_at_endpoint
 from syncr2.judges.replies import Reply, read_reply
+from syncr2.serving.endpoints import (
+    Backoff,
+    RequestError,
+    answered,
+    key_from_environment,
+    new_client,
+    without_key,
+)
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -10,11 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
-from syncr2.addresses import is_address, without_secrets
 from syncr2.errors import SyncR2Error
+from syncr2.serving.addresses import is_address, without_secrets
 
 if TYPE_CHECKING:
-    from syncr2.views import JudgeView
+    from syncr2.sotopia.views import JudgeView
 
 AGENTS: tuple[Literal["agent1"], Literal["agent2"]] = ("agent1", "agent2")
 # Engines that ask a model, with what they need to know of it; the others need no prompt.
@@ -70,7 +70,7 @@ class JudgeSettings:
     cache : str or None
         Folder of valid answers. None: the workflow's own, below the results.
     dtype, context, quantization, server_arguments, gpus, memory_gb, memory_share
-        How "vllm" serves the model, as in `syncr2.serving.ServedModel`; the job asks for `memory_gb`.
+        How "vllm" serves the model, as in `syncr2.serving.launch.ServedModel`; the job asks for `memory_gb`.
     """
 
     # What it is and what it does, in messages.

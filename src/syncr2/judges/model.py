@@ -17,8 +17,8 @@ from syncr2.judges.served import Hosting, asker_for
 from syncr2.judges.transcript import marked
 
 if TYPE_CHECKING:
-    from syncr2.endpoints import Backoff
-    from syncr2.prompts import Prompts
+    from syncr2.dialogues.prompts import Prompts
+    from syncr2.serving.endpoints import Backoff
 
 _FORM = Form(
     "judgement",

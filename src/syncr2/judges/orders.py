@@ -16,7 +16,7 @@ from syncr2.judges.base import AGENTS, Case, DialogueKey, JudgeSettings, Line, V
 from syncr2.judges.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
-    from syncr2.scenarios import Episode
+    from syncr2.sotopia.scenarios import Episode
 
 DIALOGUE_FORMAT = "syncr2/dialogue/1"
 JUDGEMENT_FORMAT = "syncr2/judgement/2"
@@ -35,7 +35,7 @@ def case_of(episodes: Mapping[str, Episode], dialogue: Mapping[str, Any]) -> Cas
     SyncR2Error
         If the record is not a dialogue, or belongs to other scenarios.
     """
-    from syncr2.views import judge_view
+    from syncr2.sotopia.views import judge_view
 
     if dialogue.get("format") != DIALOGUE_FORMAT:
         raise SyncR2Error(

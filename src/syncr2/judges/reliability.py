@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from syncr2.agreement import Ratings, agreement
+from syncr2.judges.agreement import Ratings, agreement
 from syncr2.judges.performance import ALL_JUDGES
 from syncr2.judges.scores import DIALOGUE, DIMENSION_NAMES, Scores, Values
 
@@ -25,7 +25,7 @@ def agreement_table(scores: Scores) -> pd.DataFrame:
         `between`: "judges" (where there are two or more) or "orders" (of presenting the agents, for each
         judge that was asked in both); `judge`; `unit`, what is rated: an "agent" in a dialogue, or a "pair"
         of models by the mean over its dialogues; `dimension`; and the fields of
-        `syncr2.agreement.Agreement`.
+        `syncr2.judges.agreement.Agreement`.
     """
     rows = [*_between_judges(scores), *_between_orders(scores)]
     return pd.DataFrame(rows, columns=[*COLUMNS, *_MEASURES])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from syncr2.endpoints import RequestError, start_of
+from syncr2.serving.endpoints import RequestError, start_of
 
 
 @dataclass(frozen=True)

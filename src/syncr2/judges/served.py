@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from syncr2.errors import SyncR2Error
 from syncr2.judges.asking import Asked, Asker, AskerLike, Form, Question
 from syncr2.judges.base import JudgeSettings
-from syncr2.serving import ServedModel, ServerSettings
+from syncr2.serving.launch import ServedModel, ServerSettings
 
 if TYPE_CHECKING:
-    from syncr2.endpoints import Backoff
+    from syncr2.serving.endpoints import Backoff
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _NOWHERE = "http://127.0.0.1:0/v1"
 class Hosting(NamedTuple):
     """How servers are started, the folder that takes what they print, and which bytes they serve.
 
-    `weights_sha256` is that of a model's record (`syncr2.snapshots.Snapshot.sha256`), where it lies in a
+    `weights_sha256` is that of a model's record (`models.snapshots.Snapshot.sha256`), where it lies in a
     folder; a Hugging Face id is known by its revision.
     """
 
@@ -83,7 +83,7 @@ class ServedAsker:
 
     def ask(self, questions: Sequence[Question]) -> list[Asked]:
         """Ask each question, several at a time; one outcome each, in order."""
-        from syncr2.servers import serve
+        from syncr2.serving.servers import serve
 
         asked_before = self._at(_NOWHERE)
         if asked_before.has_all(questions):

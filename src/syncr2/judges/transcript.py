@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 from syncr2.files import sha256_text
 from syncr2.judges.base import Line
-from syncr2.views import JudgeView
+from syncr2.sotopia.views import JudgeView
 
 _LENGTH = 12
 

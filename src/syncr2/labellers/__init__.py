@@ -23,10 +23,10 @@ from syncr2.labellers.base import (
 )
 
 if TYPE_CHECKING:
-    from syncr2.endpoints import Backoff
+    from syncr2.dialogues.prompts import Prompts
     from syncr2.judges.served import Hosting
-    from syncr2.prompts import Prompts
-    from syncr2.scenarios import ScenarioSet
+    from syncr2.serving.endpoints import Backoff
+    from syncr2.sotopia.scenarios import ScenarioSet
 
 __all__ = [
     "ACTIONS",

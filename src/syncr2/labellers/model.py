@@ -14,8 +14,8 @@ from syncr2.labellers.answers import SCHEMA_VERSION, answer_schema, parse_answer
 from syncr2.labellers.base import ACTIONS, EMOTIONS, Labelled, LabellerSettings
 
 if TYPE_CHECKING:
-    from syncr2.endpoints import Backoff
-    from syncr2.prompts import Prompts
+    from syncr2.dialogues.prompts import Prompts
+    from syncr2.serving.endpoints import Backoff
 
 _FORM = Form(
     "labels",

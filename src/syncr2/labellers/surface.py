@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from syncr2.dialogues.turns import leaves
 from syncr2.judges.base import Case
 from syncr2.labellers.base import ACTION, EMOTION, EMOTIONS, Labelled
-from syncr2.turns import leaves
 
 NOTE = "surface: rules over words for demonstrations, of no scientific meaning"
 # Part of what labels depend on: raise it when a rule below changes a label.

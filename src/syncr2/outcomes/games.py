@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from syncr2 import markup
-from syncr2.scenarios import Environment
+from syncr2.sotopia import markup
+from syncr2.sotopia.scenarios import Environment
 
 Gains = tuple[float, float]
 

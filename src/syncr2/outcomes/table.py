@@ -12,7 +12,7 @@ import pandas as pd
 from syncr2 import ids
 from syncr2.outcomes.games import Bargain, Division, Game, MutualFriend, Worth, game_of
 from syncr2.outcomes.reading import Agreement, read_agreement
-from syncr2.scenarios import ScenarioSet
+from syncr2.sotopia.scenarios import ScenarioSet
 
 _KEYS = ["agent1", "agent2", "seed", "episode_id", "environment_id"]
 _VALUES = ["points_1", "points_2", "gain_1", "gain_2", "pareto_distance", "fairness"]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from syncr2.control_words import FITS, INDICES, NONLINEAR_ADDS, NULLS, PARTNER_ADDS
 from syncr2.ids import PASSIVE, PSEUDO, UNTRAINED
 from syncr2.pages.control_tables import ABOVE, MEAN, ControlTables, above_zero, with_interval
 from syncr2.pages.layout import UNDEFINED, Column, Table, fixed, percent, whole
 from syncr2.pages.results import mean_and_range
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.protocols.control_words import FITS, INDICES, NONLINEAR_ADDS, NULLS, PARTNER_ADDS
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 
 SIGNIFICANT = 0.05
 # What a control takes away, as a question.
@@ -84,6 +84,24 @@ def nulls(table: pd.DataFrame | None) -> Table | None:
         Column("dialogues that can change places", "number"),
     )
     return Table(columns, tuple(rows))
+
+
+def too_few_draws(table: pd.DataFrame | None) -> str | None:
+    """What no pair can reach, where there are too few draws for so many pairs; None where there are enough.
+
+    The smallest p of n draws is 1 / (n + 1), and Holm multiplies the smallest of k pairs by k.
+    """
+    if table is None or table.empty:
+        return None
+    n_draws, n_pairs = int(table["n_draws"].max()), len(table.drop_duplicates(["model_1", "model_2"]))
+    least = n_pairs / (n_draws + 1)
+    if least < SIGNIFICANT:
+        return None
+    return (
+        f"With {n_draws} draws, no p can be below {fixed(min(least, 1.0))} after Holm over {n_pairs} pairs, "
+        f"whatever the data: `synchrony.null_draws` must be {int(n_pairs / SIGNIFICANT)} or more for a pair "
+        f"to come below {SIGNIFICANT}."
+    )
 
 
 def gains(tables: ControlTables) -> Table | None:

@@ -39,6 +39,7 @@ def controls_page(
         by_condition=protocols.by_condition(tables, conditions),
         contrasts=control_rows.contrasts(tables, conditions),
         nulls=control_rows.nulls(tables.nulls),
+        too_few_draws=control_rows.too_few_draws(tables.nulls),
         gains=control_rows.gains(tables),
         ceiling=control_rows.ceiling(tables),
         nonlinear=control_rows.nonlinear(tables),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from syncr2.control_words import MEASURES
 from syncr2.judges.performance import ALL_JUDGES
 from syncr2.pages.correlations import ALL_FAMILIES, correlation_table, partial_table
 from syncr2.pages.layout import UNDEFINED, Column, Table, fixed, is_number, p_value, percent, whole
@@ -23,6 +22,7 @@ from syncr2.pages.sections import (
     span,
     with_span,
 )
+from syncr2.protocols.control_words import MEASURES
 
 Row = Mapping[Any, Any]
 _SCALES = {

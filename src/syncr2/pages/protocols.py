@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from syncr2.control_words import NULLS
 from syncr2.ids import INTERACTION
 from syncr2.pages.control_tables import ABOVE, MEAN, ControlTables, Row, above_zero, families, with_interval
 from syncr2.pages.layout import UNDEFINED, Column, Table, fixed, p_value, whole
 from syncr2.pages.results import ALL, mean_and_range
+from syncr2.protocols.control_words import NULLS
 
 
 def first_things(tables: ControlTables) -> Table:

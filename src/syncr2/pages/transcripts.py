@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from syncr2 import ids
-from syncr2.episodes import Episode
 from syncr2.errors import SyncR2Error
 from syncr2.judges.dimensions import DIMENSIONS, overall
 from syncr2.pages.layout import Column, Head, Table, fixed, need_columns, percent, render, whole
 from syncr2.pages.results import fixed_range
 from syncr2.quality import FLAGS, STOP_REASONS
-from syncr2.views import judge_view
+from syncr2.sotopia.episodes import Episode
+from syncr2.sotopia.views import judge_view
 
 Record = Mapping[str, Any]
 

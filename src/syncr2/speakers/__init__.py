@@ -1,4 +1,4 @@
-"""Ways to produce utterances: a speaker turns prompts into raw answers. `syncr2.playing` asks them."""
+"""Ways to produce utterances: a speaker turns prompts into raw answers. `dialogues.playing` asks them."""
 
 from __future__ import annotations
 

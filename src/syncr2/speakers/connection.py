@@ -15,8 +15,15 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from syncr2.endpoints import Backoff, RequestError, answered, key_from_environment, new_client, without_key
 from syncr2.errors import SyncR2Error
+from syncr2.serving.endpoints import (
+    Backoff,
+    RequestError,
+    answered,
+    key_from_environment,
+    new_client,
+    without_key,
+)
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -26,7 +33,7 @@ Read = TypeVar("Read")
 
 
 class ServerLike(Protocol):
-    """A server that answers at `base_url` for `model`: `syncr2.servers.Server`, or `Elsewhere`."""
+    """A server that answers at `base_url` for `model`: `syncr2.serving.servers.Server`, or `Elsewhere`."""
 
     @property
     def base_url(self) -> str:

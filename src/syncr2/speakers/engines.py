@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from syncr2.chat import ChatEncoder
-from syncr2.conventions import Convention
-from syncr2.dialogue import Listener
+from syncr2.dialogues.chat import ChatEncoder
+from syncr2.dialogues.conventions import Convention
+from syncr2.dialogues.dialogue import Listener
+from syncr2.dialogues.paper_chat import paper_encoder
 from syncr2.errors import SyncR2Error
-from syncr2.models import (
+from syncr2.models.loading import (
     ModelSource,
     context_length,
     describe,
@@ -21,8 +22,7 @@ from syncr2.models import (
     load_model,
     resolve_device,
 )
-from syncr2.paper_chat import paper_encoder
-from syncr2.sources import locate
+from syncr2.models.sources import locate
 from syncr2.speakers import Sampling, Speaker
 from syncr2.speakers.connection import Connection, Elsewhere, Patience, ServerLike
 
@@ -115,7 +115,7 @@ def voices(cast: Cast, listeners: Mapping[str, Listener]) -> Iterator[dict[str, 
 
 @contextmanager
 def _served(cast: Cast, names: list[str]) -> Iterator[dict[str, ServerLike]]:
-    from syncr2.servers import serve
+    from syncr2.serving.servers import serve
 
     served = []
     for name in names:

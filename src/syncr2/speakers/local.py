@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from syncr2.attention import share_heads
 from syncr2.errors import SyncR2Error
-from syncr2.growing import Reader, warn_if_slow
+from syncr2.replay.attention import share_heads
+from syncr2.replay.growing import Reader, warn_if_slow
 from syncr2.speakers import Answer, Prompt, Sampling, token_ids
 from syncr2.speakers.drawing import draw_tokens
 from syncr2.speakers.lines import AnswerForm, closing_tokens

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from syncr2.endpoints import RequestError
+from syncr2.serving.endpoints import RequestError
 from syncr2.speakers import Answer, Prompt, Sampling, token_ids
 from syncr2.speakers.connection import Connection
 from syncr2.speakers.lines import AnswerForm, GrowingAnswer

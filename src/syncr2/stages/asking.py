@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from syncr2.dialogues.prompts import Prompts
 from syncr2.files import write_jsonl
 from syncr2.judges import JudgeSettings, judge_shard
 from syncr2.judges.served import Hosting
 from syncr2.labellers import LabellerSettings, label_shard
-from syncr2.prompts import Prompts
+from syncr2.models.snapshots import read_snapshot
 from syncr2.provenance import made_by
-from syncr2.scenarios import read_scenarios
-from syncr2.serving import ServerSettings
-from syncr2.snapshots import read_snapshot
+from syncr2.serving.launch import ServerSettings
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.stages.states import read_dialogues
 
 
@@ -70,7 +70,7 @@ def ask(
     log_folder : str
         Takes what that server prints.
     weights : sequence of str
-        The record of the folder that is served (`syncr2.snapshots`), if it is one.
+        The record of the folder that is served (`syncr2.models.snapshots`), if it is one.
     """
     kind = _KINDS[section]
     everything = read_scenarios(scenarios)

@@ -7,21 +7,21 @@ from itertools import chain
 from typing import Any
 
 from syncr2 import figures
-from syncr2.calibration import (
+from syncr2.errors import SyncR2Error
+from syncr2.files import read_jsonl, write_table
+from syncr2.ids import OrderedPair
+from syncr2.protocols.calibration import (
     Pair,
     calibration_tables,
     pooled_estimate,
     pooled_published,
     pooled_states,
 )
-from syncr2.episodes import Episode
-from syncr2.errors import SyncR2Error
-from syncr2.files import read_jsonl, write_table
-from syncr2.ids import OrderedPair
-from syncr2.measures import Measures, read_measures
-from syncr2.pooled import Pooled
+from syncr2.protocols.measures import Measures, read_measures
+from syncr2.protocols.pooled import Pooled
 from syncr2.provenance import made_by_job
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.episodes import Episode
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.world.dynamics import play
 from syncr2.world.hearing import heard_labels

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from syncr2 import control_tables
-from syncr2.baselines import Baselines
-from syncr2.corrected import Protocol, corrected_measures
 from syncr2.files import read_jsonl, write_table
 from syncr2.ids import INTERACTION, Condition, OrderedPair
-from syncr2.measures import Measures, read_measures, write_measures
-from syncr2.partners import partner_nulls, read_nulls, write_nulls
+from syncr2.maps.samples import Row
+from syncr2.maps.text_features import dialogue_texts, text_features
+from syncr2.protocols import control_tables
+from syncr2.protocols.baselines import Baselines
+from syncr2.protocols.corrected import Protocol, corrected_measures
+from syncr2.protocols.measures import Measures, read_measures, write_measures
+from syncr2.protocols.partners import partner_nulls, read_nulls, write_nulls
+from syncr2.protocols.synchrony import ends
 from syncr2.provenance import made_by
-from syncr2.samples import Row
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.store import open_states, read_r2
-from syncr2.synchrony import ends
-from syncr2.text_features import dialogue_texts, text_features
 
 
 def nested_maps(

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncr2 import config as configuration
-from syncr2.conventions import CONVENTIONS
-from syncr2.dialogue import Match, check_contexts
+from syncr2.dialogues.conventions import CONVENTIONS
+from syncr2.dialogues.dialogue import Match, check_contexts
+from syncr2.dialogues.playing import Progress, can_play_freely, play, play_freely
+from syncr2.dialogues.prompts import Prompts
+from syncr2.dialogues.turns import StoppingRule
 from syncr2.files import write_jsonl
 from syncr2.ids import OrderedPair
 from syncr2.journal import Journal
-from syncr2.models import ModelSource
-from syncr2.playing import Progress, can_play_freely, play, play_freely
-from syncr2.prompts import Prompts
+from syncr2.models.loading import ModelSource
 from syncr2.provenance import made_by
-from syncr2.scenarios import Episode, read_scenarios
+from syncr2.sotopia.scenarios import Episode, read_scenarios
 from syncr2.speakers import Sampling
 from syncr2.speakers.engines import Cast, listener, voices
-from syncr2.turns import StoppingRule
 
 
 def play_shard(

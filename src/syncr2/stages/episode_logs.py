@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from syncr2.episode_logs import from_logs, score_rows, to_log
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, read_jsonl, write_json, write_jsonl, write_table
 from syncr2.judges.base import DialogueKey
 from syncr2.judges.dimensions import DIMENSIONS
 from syncr2.provenance import made_by
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.episode_logs import from_logs, score_rows, to_log
+from syncr2.sotopia.scenarios import read_scenarios
 
 
 def export_logs(results: str, output: str, judge: str | None, tag: str) -> str:

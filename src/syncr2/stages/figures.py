@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from syncr2 import figures, ids
 from syncr2.files import read_table
 from syncr2.ids import OrderedPair
+from syncr2.protocols.synchrony import ENDS
 from syncr2.provenance import made_by_job
-from syncr2.scenarios import RELATIONSHIPS
+from syncr2.sotopia.scenarios import RELATIONSHIPS
 from syncr2.stages.control_files import read_control_table
 from syncr2.store import read_r2
-from syncr2.synchrony import ENDS
 from syncr2.words import condition_words
 
 # Four panels as high as a laptop's browser window: the report cannot scroll to the top of a higher figure.

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from syncr2.config import BUNDLED_SCENARIOS, REPOSITORY
-from syncr2.fetching import fetch_model
-from syncr2.miniatures import MiniatureSpec, build_miniature, miniature_corpus
-from syncr2.snapshots import Snapshot, files_of_folder, hashed, write_snapshot
+from syncr2.models.fetching import fetch_model
+from syncr2.models.miniatures import MiniatureSpec, build_miniature, miniature_corpus
+from syncr2.models.snapshots import Snapshot, files_of_folder, hashed, write_snapshot
 
 
 def build(spec: Mapping[str, Any], folder: str) -> None:
@@ -26,7 +26,7 @@ def fetch(name: str, path: str, revision: str | None, trust_remote_code: bool, o
     name, path, revision, trust_remote_code
         As configured; `path` is a Hugging Face id.
     output : str
-        Record to write (`syncr2.snapshots`).
+        Record to write (`syncr2.models.snapshots`).
     """
     from huggingface_hub.utils.tqdm import disable_progress_bars
 

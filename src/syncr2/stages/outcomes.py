@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from syncr2.files import read_jsonl, write_table
 from syncr2.outcomes import outcome_pairs, outcome_table
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 
 
 def summarise(

@@ -15,7 +15,7 @@ from syncr2.pages.parameters import Template
 from syncr2.pages.provenance import Origin
 from syncr2.provenance import made_by, made_by_job
 from syncr2.published import read_published
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.words import condition_words
 

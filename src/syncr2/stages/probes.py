@@ -10,22 +10,22 @@ import numpy as np
 
 from syncr2 import config as configuration
 from syncr2 import figures, pages
-from syncr2.backends import backend
 from syncr2.files import read_jsonl, write_table, write_text
-from syncr2.folds import environment_folds, fold_of
 from syncr2.ids import DIRECTIONS, INTERACTION, OrderedPair
+from syncr2.maps.backends import backend
+from syncr2.maps.folds import environment_folds, fold_of
+from syncr2.maps.text_features import SeenText, dialogue_texts
 from syncr2.pages.layout import download, signed
-from syncr2.probe_files import Probed, Wanted, read_probes, write_probes
-from syncr2.probe_tables import probe_tables
-from syncr2.probe_targets import TARGETS, labels_of, shuffled, target_of
-from syncr2.probes import DRAWS, MEASURES, PENALTIES, Places, probe
+from syncr2.probing.probes import DRAWS, MEASURES, PENALTIES, Places, probe
+from syncr2.probing.storage import Probed, Wanted, read_probes, write_probes
+from syncr2.probing.tables import probe_tables
+from syncr2.probing.targets import TARGETS, labels_of, shuffled, target_of
+from syncr2.protocols.synchrony import ends
 from syncr2.provenance import made_by, made_by_job
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.stages.pages import STAND_IN, page_head
 from syncr2.store import StackedStates, open_states
-from syncr2.synchrony import ends
-from syncr2.text_features import SeenText, dialogue_texts
 
 MEANINGS = {
     "pairs": "probes by pair, means over layers",

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncr2.ids import Condition
+from syncr2.protocols.synchrony import PaperProtocol, condition_r2, directed_sync
 from syncr2.provenance import made_by
-from syncr2.scenarios import read_scenarios
+from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.store import open_states, write_r2
-from syncr2.synchrony import PaperProtocol, condition_r2, directed_sync
 
 
 def layer_maps(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from syncr2.errors import SyncR2Error
-from syncr2.scenarios import ScenarioSet, fetch, read_folder, write_scenarios
+from syncr2.sotopia.scenarios import ScenarioSet, fetch, read_folder, write_scenarios
 
 
 def fetch_public(url: str, sha256: Mapping[str, str], folder: str) -> None:

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from syncr2.dialogues.paper_chat import paper_encoder
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_jsonl
 from syncr2.ids import OrderedPair
-from syncr2.models import (
+from syncr2.models.loading import (
     ModelSource,
     describe,
     load_config,
@@ -19,13 +21,11 @@ from syncr2.models import (
     resolve_device,
     untrained_seed,
 )
-from syncr2.paper_chat import paper_encoder
-from syncr2.prompts import Prompts
 from syncr2.provenance import made_by
-from syncr2.scenarios import Episode, read_scenarios
-from syncr2.self_check import SelfCheck, seed_of
-from syncr2.state_writer import StatesWriter, streaming
-from syncr2.states import Dialogue, engaged_prompts, passive_prompts, replay, state_rows
+from syncr2.replay.self_check import SelfCheck, seed_of
+from syncr2.replay.state_writer import StatesWriter, streaming
+from syncr2.replay.states import Dialogue, engaged_prompts, passive_prompts, replay, state_rows
+from syncr2.sotopia.scenarios import Episode, read_scenarios
 from syncr2.store import AGENTS, StateRow
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from syncr2.corrected import Protocol
-from syncr2.dialogue_scores import dialogue_scores
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_table, write_table
 from syncr2.ids import INTERACTION, Condition, OrderedPair
 from syncr2.judges.performance import performance_by_judge, social_performance
-from syncr2.measures import read_measures
-from syncr2.scenarios import RELATIONSHIPS, read_scenarios
+from syncr2.protocols.corrected import Protocol
+from syncr2.protocols.dialogue_scores import dialogue_scores
+from syncr2.protocols.measures import read_measures
+from syncr2.sotopia.scenarios import RELATIONSHIPS, read_scenarios
 from syncr2.stages.control_files import read_control_table
 from syncr2.statistics import Resampling, dyadic_tables, pair_covariates, robustness_table
 from syncr2.statistics.attenuation import attenuation_table

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from syncr2.files import write_table
 from syncr2.ids import OrderedPair
+from syncr2.protocols.synchrony_tables import tables
 from syncr2.store import read_r2
-from syncr2.synchrony_tables import tables
 
 
 def summarise(

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from syncr2.ids import INTERACTION
-from syncr2.intervals import interval, multipliers
+from syncr2.maps.intervals import interval, multipliers
 from syncr2.statistics.pooled import Estimate, Measured, Pair, by_pair, scopes
 
 # Depths at which profiles of different lengths meet.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from syncr2.nulls import holm
+from syncr2.maps.nulls import holm
 from syncr2.statistics.correlation import (
     Correlation,
     correlation,

@@ -2,7 +2,7 @@
 
 An estimate of a pair is the mean over directions and speaking orders, of a family the mean over its pairs;
 environments' influences are averaged alike, since all pairs play the same ones. The sum of their squares is
-the cluster jackknife variance (see `syncr2.intervals`); with as many bootstrap draws as one likes, intervals
+the cluster jackknife variance (see `maps.intervals`); with as many bootstrap draws as one likes, intervals
 over environments become those of Student's t here.
 """
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
 from syncr2.ids import DIRECTIONS, OrderedPair, pair_family, played_orders
-from syncr2.intervals import LEVEL
-from syncr2.measures import Measure, Measures
+from syncr2.maps.intervals import LEVEL
+from syncr2.protocols.measures import Measure, Measures
 from syncr2.statistics.dyads import ALL
 
 Pair = tuple[str, str]

@@ -1,7 +1,7 @@
 """SyncR² over the relationship of the two characters: means by relationship, and a test for trend.
 
 A relationship belongs to an environment, so environments are the units: each has one value, the mean SyncR²
-of its dialogues (see `syncr2.dialogue_scores`), which is the mean over pairs of models where there are
+of its dialogues (see `protocols.dialogue_scores`), which is the mean over pairs of models where there are
 several. Intervals come from a bootstrap over environments, and p from giving the relationships to
 environments at random.
 """
@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from syncr2.ids import speaking_orders
-from syncr2.intervals import interval
-from syncr2.nulls import holm
+from syncr2.maps.intervals import interval
+from syncr2.maps.nulls import holm
 from syncr2.statistics.correlation import Matrix, Vector, rank_correlation
 from syncr2.statistics.pooled import Pair, scopes
 from syncr2.statistics.resampling import Resampling

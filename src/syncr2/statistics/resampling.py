@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from syncr2.intervals import Interval, interval
+from syncr2.maps.intervals import Interval, interval
 from syncr2.statistics.correlation import Matrix, Vector, weighted_correlations, weighted_ranks
 from syncr2.statistics.dyads import Dyads
 

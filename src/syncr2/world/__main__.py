@@ -126,7 +126,7 @@ def _scenarios(options: argparse.Namespace) -> None:
 
 def _dialogues(options: argparse.Namespace) -> None:
     from syncr2.files import write_jsonl, write_table
-    from syncr2.scenarios import read_folder
+    from syncr2.sotopia.scenarios import read_folder
     from syncr2.world.dynamics import play
     from syncr2.world.tables import truth_table, world_record
 
@@ -140,7 +140,7 @@ def _dialogues(options: argparse.Namespace) -> None:
 
 def _labels(options: argparse.Namespace) -> None:
     from syncr2.files import read_jsonl, write_table
-    from syncr2.scenarios import read_scenarios
+    from syncr2.sotopia.scenarios import read_scenarios
     from syncr2.world.tables import heard_table
 
     episodes = {each.id: each for each in read_scenarios(options.results / "scenarios.json").episodes}

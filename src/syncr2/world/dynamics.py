@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from syncr2.episodes import Episode
+from syncr2.sotopia.episodes import Episode
 from syncr2.world import tendencies
 from syncr2.world.minds import Mind, Role, Signs, first_mind, heard, moved, uniform
 from syncr2.world.sentences import NEUTRAL, Said, say

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from syncr2.episodes import RELATIONSHIPS
 from syncr2.judges.base import AGENTS, Case, Verdict
 from syncr2.judges.dimensions import DIMENSIONS
+from syncr2.sotopia.episodes import RELATIONSHIPS
 from syncr2.world.hearing import HeardTurn, Hearing, Line, hear
 from syncr2.world.minds import MOST_TRUST, first_trust
 from syncr2.world.setting import TOP, Game, read_game

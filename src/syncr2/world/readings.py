@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from syncr2.episodes import Episode
-from syncr2.turns import Spoken
-from syncr2.views import Agent, agent_view, bystander_view
+from syncr2.dialogues.turns import Spoken
+from syncr2.sotopia.episodes import Episode
+from syncr2.sotopia.views import Agent, agent_view, bystander_view
 from syncr2.world.dynamics import Turn, play
 from syncr2.world.sentences import grammar, note
 from syncr2.world.setting import draw_episode, seed_of
 
 if TYPE_CHECKING:
-    from syncr2.chat import ChatEncoder
-    from syncr2.prompts import Prompts
+    from syncr2.dialogues.chat import ChatEncoder
+    from syncr2.dialogues.prompts import Prompts
 
 # Who reads: the agent itself; a third person who knows what the speaker knows, or what everybody sees.
 READERS = ("engaged", "private", "public")

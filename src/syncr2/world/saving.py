@@ -12,10 +12,10 @@ from typing import Any
 
 import jinja2
 
+from syncr2.dialogues.prompts import Prompts
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_json, sha256_file, write_json
-from syncr2.models import no_progress_bars
-from syncr2.prompts import Prompts
+from syncr2.models.loading import no_progress_bars
 from syncr2.world.readings import READERS
 from syncr2.world.targets import FOLDER, Target
 from syncr2.world.training import Trained, held_out_loss

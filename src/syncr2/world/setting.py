@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from syncr2.episodes import RELATIONSHIPS, Environment, Episode, Profile
 from syncr2.errors import SyncR2Error
 from syncr2.files import sha256_text, write_json
-from syncr2.sotopia import ENVIRONMENTS, EPISODES, PROFILES
+from syncr2.sotopia.episodes import RELATIONSHIPS, Environment, Episode, Profile
+from syncr2.sotopia.reading import ENVIRONMENTS, EPISODES, PROFILES
 from syncr2.world.sentences import LEVEL_KINDS, grammar, pattern
 
 KINDS = (*LEVEL_KINDS, "comfort", "secret")

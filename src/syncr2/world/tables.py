@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncr2.dialogue import FORMAT
-from syncr2.episodes import Episode
+from syncr2.dialogues.dialogue import FORMAT
 from syncr2.errors import SyncR2Error
 from syncr2.ids import OrderedPair
+from syncr2.sotopia.episodes import Episode
 from syncr2.world import tendencies
 from syncr2.world.dynamics import Turn
 from syncr2.world.hearing import Hearing, Line, hear, heard_labels

@@ -11,7 +11,7 @@ import yaml
 
 from syncr2.errors import SyncR2Error
 from syncr2.files import read_yaml
-from syncr2.miniature_spec import MiniatureSpec
+from syncr2.models.miniature_spec import MiniatureSpec
 from syncr2.world.readings import READERS
 
 FOLDER = Path(__file__).resolve().parents[3] / "resources" / "miniatures"

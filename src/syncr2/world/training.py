@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from syncr2.chat import ChatEncoder
-from syncr2.miniatures import MARK, build_miniature
-from syncr2.prompts import Prompts
+from syncr2.dialogues.chat import ChatEncoder
+from syncr2.dialogues.prompts import Prompts
+from syncr2.models.miniatures import MARK, build_miniature
 from syncr2.world.readings import Tree, corpus, readings
 from syncr2.world.targets import Target
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncr2.errors import SyncR2Error
-from syncr2.folds import environment_folds, fold_of
-from syncr2.intervals import FoldSums
+from syncr2.maps.folds import environment_folds, fold_of
+from syncr2.maps.intervals import FoldSums
 from syncr2.world.setting import KINDS
 from syncr2.world.tendencies import INTENTIONS
 

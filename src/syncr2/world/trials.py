@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncr2.episodes import Episode
-from syncr2.turns import Spoken, utterance
-from syncr2.views import Agent, agent_view
+from syncr2.dialogues.turns import Spoken, utterance
+from syncr2.sotopia.episodes import Episode
+from syncr2.sotopia.views import Agent, agent_view
 from syncr2.world.dynamics import MAX_TURNS
 from syncr2.world.hearing import Hearing, Line, hear, quality
 from syncr2.world.setting import draw_episode, game_of, seed_of
 from syncr2.world.training import HELD_OUT_SEED
 
 if TYPE_CHECKING:
-    from syncr2.chat import ChatEncoder
-    from syncr2.prompts import Prompts
+    from syncr2.dialogues.chat import ChatEncoder
+    from syncr2.dialogues.prompts import Prompts
 
 # As in the published experiment: temperature 0.7, nothing else.
 TEMPERATURE = 0.7

@@ -58,7 +58,7 @@ def _train_one(
 ) -> None:
     import torch
 
-    from syncr2.prompts import Prompts
+    from syncr2.dialogues.prompts import Prompts
     from syncr2.world.saving import save
     from syncr2.world.training import train
 

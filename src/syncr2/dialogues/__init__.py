@@ -1,0 +1,1 @@
+"""Dialogues: prompts, turns, and how two agents are played."""

@@ -1,0 +1,1 @@
+"""Probes: what states tell about the partner's utterances."""

@@ -1,0 +1,1 @@
+"""Prompts that grow are read, each token once, and states are kept and checked."""
