@@ -56,7 +56,7 @@ def measured(n: int, d: int) -> dict[str, Any]:
         np.array([fold != i for i, _ in grid]),
         np.array([penalty for _, penalty in grid]),
     )
-    ours = probabilities(Cpu(), data.train, fit(Cpu(), data, models, ROUGHLY))
+    ours = probabilities(Cpu(), data.train, fit(Cpu(), data, models, ROUGHLY, "float32"))
     seconds = time.process_time() - start
     start = time.process_time()
     theirs = [one_by_one(features, classes, fold != i, penalty) for i, penalty in grid]

@@ -23,7 +23,7 @@ REVISIONS = {
     "performance": 2,
     "outcomes": 1,
     "labels": 1,
-    "probes": 1,
+    "probes": 2,
     "statistics": 3,
     "figures": 4,
     "pages": 4,

@@ -153,6 +153,20 @@ def test_models_side_by_side_are_those_fitted_alone() -> None:
         np.testing.assert_allclose(made, plain.predict_proba(values), atol=2e-4)
 
 
+def test_single_precision_differs_by_rounding_alone() -> None:
+    generator = np.random.default_rng(6)
+    values = generator.standard_normal((80, 30)).cumsum(axis=1)
+    labels = np.eye(3)[generator.integers(0, 3, 80)][None]
+    data = rotate(ON, values, values)
+    penalties = np.array([0.1, 10.0, 1000.0])
+    models = Models(labels, np.zeros(3, dtype=int), generator.random((3, 80)) < 0.7, penalties)
+    single, double = (
+        probabilities(ON, data.train, fit(ON, data, models, 1e-7, dtype)) for dtype in ("float32", "float64")
+    )
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=1e-5)
+
+
 def test_a_distribution_is_fitted_as_its_rows_in_proportion() -> None:
     generator = np.random.default_rng(4)
     values, soft = generator.standard_normal((50, 4)), generator.dirichlet([1.0, 1.0, 1.0], 50)

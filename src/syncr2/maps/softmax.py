@@ -94,7 +94,9 @@ class Models(NamedTuple):
     penalty: NDArray[np.float64]
 
 
-def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE) -> Array:
+def fit(
+    on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE, dtype: str = "float64"
+) -> Array:
     """Fit all models.
 
     Parameters
@@ -105,6 +107,8 @@ def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE
     tolerance : float
         A model is done when a step would bring its loss down by less than this, in nats a row. 1e-10 is right
         to about 1e-4 in the predicted probabilities, 1e-7 to a few 1e-3.
+    dtype : {"float64", "float32"}
+        Of the computation; "float32" is for tolerances of 1e-7 and more.
 
     Returns
     -------
@@ -112,25 +116,25 @@ def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE
         Intercepts first, then weights.
     """
     n_models, n_classes = len(models.target), models.targets.shape[2]
-    width = len(data.squares)
+    width, train = len(data.squares), on.cast(data.train, dtype)
     penalty = np.repeat(models.penalty[None], width, axis=0)
     penalty[0] = 0.0
     # Models come last: what is summed over the few classes is then summed over many models at once.
-    steps = on.array(1 / (data.squares[:, None] / 2 + penalty), "float64")[:, None]
-    shrink = on.array(penalty, "float64")[:, None]
-    wanted = on.array(models.targets[models.target].transpose(1, 2, 0), "float64")
-    counts = on.array(models.rows.T, "float64")[:, None]
+    steps = on.array(1 / (data.squares[:, None] / 2 + penalty), dtype)[:, None]
+    shrink = on.array(penalty, dtype)[:, None]
+    wanted = on.array(models.targets[models.target].transpose(1, 2, 0), dtype)
+    counts = on.array(models.rows.T, dtype)[:, None]
     enough = tolerance * models.rows.sum(axis=1)
-    weights = on.zeros((width, n_classes, n_models), "float64")
+    weights = on.zeros((width, n_classes, n_models), dtype)
     # Of the models that are computed: their numbers, which are not done yet, weights, the point that momentum
     # has carried them to, and its strength.
     going, is_open = np.arange(n_models), np.ones(n_models, dtype=bool)
     here = ahead = weights[:]
     strength = np.ones(n_models)
     for _ in range(MOST_STEPS):
-        logits = (data.train @ ahead.reshape(width, -1)).reshape(-1, n_classes, len(going))
+        logits = (train @ ahead.reshape(width, -1)).reshape(-1, n_classes, len(going))
         rest = (on.softmax(logits, axis=1) - wanted) * counts
-        slope = (data.train.T @ rest.reshape(len(rest), -1)).reshape(ahead.shape) + shrink * ahead
+        slope = (train.T @ rest.reshape(len(rest), -1)).reshape(ahead.shape) + shrink * ahead
         step = steps * slope
         new = ahead - step
         moved = new - here
@@ -139,7 +143,7 @@ def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE
         strength[uphill] = 1.0
         following = (1 + np.sqrt(1 + 4 * strength**2)) / 2
         momentum = np.where(uphill, 0.0, (strength - 1) / following)
-        ahead = new + on.array(momentum, "float64") * moved
+        ahead = new + on.array(momentum, dtype) * moved
         here, strength = new, following
         done = np.flatnonzero(is_open & (decrease <= enough))
         if len(done):
@@ -160,5 +164,7 @@ def fit(on: Backend, data: Rotated, models: Models, tolerance: float = TOLERANCE
 def probabilities(on: Backend, rows: Array, weights: Array) -> Array:
     """Predicted distributions, (n_rows, n_models, n_classes), of rows with a column of ones first."""
     width, n_models, n_classes = weights.shape
-    logits = rows @ weights.swapaxes(1, 2).reshape(width, -1)
+    logits = on.cast(rows, str(weights.dtype).removeprefix("torch.")) @ weights.swapaxes(1, 2).reshape(
+        width, -1
+    )
     return on.softmax(logits.reshape(len(rows), n_classes, n_models), axis=1).swapaxes(1, 2)

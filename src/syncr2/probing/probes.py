@@ -23,7 +23,7 @@ from syncr2.probing.targets import Target
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 # Draws of shuffled labels.
 DRAWS = 3
-# Penalties are chosen among models that are less exact than those that predict.
+# Penalties are chosen among models that are less exact than those that predict, and in single precision.
 ROUGHLY = 1e-7
 MEASURES = ("accuracy", "balanced_accuracy", "log_loss", "explained_deviance")
 # Terms of the text baseline at most, the most frequent ones.
@@ -257,7 +257,7 @@ def _chosen(
     target = np.array([q for q, _, _ in grid])
     held_out = np.array([fold == i for _, i, _ in grid])
     models = Models(values, target, counts & ~held_out, np.array([p for _, _, p in grid]))
-    predicted = on.numpy(probabilities(on, data.train, fit(on, data, models, ROUGHLY)))
+    predicted = on.numpy(probabilities(on, data.train, fit(on, data, models, ROUGHLY, "float32")))
     scored = (counts & held_out).T
     losses = -(values[target].transpose(1, 0, 2) * np.log(np.maximum(predicted, _FLOOR))).sum(axis=2)
     total = (losses * scored).sum(axis=0).reshape(len(values), len(inner), len(penalties)).sum(axis=1)
