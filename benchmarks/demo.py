@@ -47,7 +47,7 @@ def watched(command: list[str]) -> tuple[float, int]:
     def sample() -> None:
         nonlocal peak
         # To ask takes the system a quarter of a second of processor time.
-        while not over.wait(5):
+        while not over.wait(10):
             peak = max(peak, proportional_memory(process))
 
     watcher = threading.Thread(target=sample)

@@ -138,11 +138,12 @@ def _stages() -> list[str]:
 def _prepare() -> None:
     """Find out once what every job would find out by itself, and what is the same for all of them."""
     from syncr2.config import schema
-    from syncr2.provenance import library_versions
+    from syncr2.provenance import code_version, library_versions
     from syncr2.world.setting import read_game
 
     schema()
     library_versions()
+    code_version()  # of the code that is imported here, whatever becomes of the checkout meanwhile
     read_game("no situation", ("", ""))  # the world's patterns, half of what an oracle's job takes
     # An inner part of transformers: where a version has it elsewhere, each job takes its 0.3 seconds itself.
     with suppress(ImportError):

@@ -84,15 +84,13 @@ wildcard_constraints:
     model=ANY_MODEL,
 
 
-# On one machine nothing limits how fast jobs may start. With a limit (Snakemake has one by default), the driver wakes itself
-# once more for every job that has ended, and in a run of many hundred short jobs took most of a core to look for work.
-if workflow.local_exec and workflow.scheduling_settings:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
-
 onstart:
-    if experiment.resources.warm_start and workflow.local_exec:
-        warm.start()
+    if workflow.local_exec:
+        # On one machine nothing limits how fast jobs may start. With a limit (Snakemake has one by default), the driver wakes
+        # itself once more for every job that has ended, and a run of many hundred short jobs is kept busy by looking for work.
+        workflow.scheduler.job_rate_limiter = None
+        if experiment.resources.warm_start:
+            warm.start()
 
 
 def shown(path):
