@@ -1,0 +1,194 @@
+"""What a finished demo shows, in one committed page: `python benchmarks/findings.py [results/demo]`.
+
+Writes benchmarks/results/findings.{json,md} from the tables of the run. Nothing is computed here; the page
+says what came out, also where it speaks against the measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from demo import RESULTS
+from layer_r2.machine import machine_record, threads_here
+
+from syncr2.files import read_table
+from syncr2.pages.layout import fixed, p_value
+from syncr2.protocols.control_words import LEVELS, PARTNER_ADDS
+from syncr2.provenance import code_version
+from syncr2.words import condition_words
+
+SYNCS = {
+    "published": "SyncR² as published",
+    "corrected_plain": "R², corrected protocol",
+    "corrected_centred": "R², centred within dialogue",
+    "own_past_gain": "ΔR² over own past",
+}
+MEASURE = "explained_deviance"
+
+
+def interval(row: Any, value: str, low: str = "low", high: str = "high") -> str:
+    """An estimate with its interval."""
+    # A column called `value` is read as text, for it may hold names.
+    return f"{fixed(float(row[value]))} [{fixed(row[low])}, {fixed(row[high])}]"
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A Markdown table under a heading."""
+    head = list(columns)
+    lines = [f"| {' | '.join(cells)} |" for cells in ([*head], ["---"] * len(head), *map(list, rows))]
+    return ["", f"## {title}", "", *lines]
+
+
+def conditions(levels: pd.DataFrame, differences: pd.DataFrame) -> list[list[str]]:
+    """Every condition with its level and what the interaction has over it."""
+    less = {(row["states"], row["minus"]): row for row in differences.to_dict("records")}
+    rows = []
+    for row in levels.to_dict("records"):
+        name, states = row["condition"], row["states"]
+        lag = int(name.removeprefix("lag")) if name.startswith("lag") else None
+        difference = less.get((states, name))
+        rows.append(
+            [
+                condition_words(name, lag),
+                "as they are" if states == "plain" else "centred within dialogue",
+                interval(row, "sync_r2_raw", "raw_low", "raw_high"),
+                "–" if difference is None else interval(difference, "difference"),
+            ]
+        )
+    return rows
+
+
+def correlations(robustness: pd.DataFrame) -> list[list[str]]:
+    """SyncR² and other measures against performance, over all pairs."""
+    chosen = robustness[(robustness["family"] == "all") & (robustness["judge"] == "all judges")]
+    chosen = chosen[chosen["performance"] == "social_performance"]
+    return [
+        [
+            SYNCS.get(row["sync"], row["sync"]),
+            fixed(row["r"]),
+            fixed(row["spearman"]),
+            p_value(row["p"]),
+            p_value(row["qap_p"]),
+        ]
+        for row in chosen.to_dict("records")
+    ]
+
+
+def probes(overall: pd.DataFrame) -> list[list[str]]:
+    """What states tell of the partner, beside text and shuffled labels."""
+    return [
+        [
+            f"{row['label']}, {row['target']}",
+            interval(row, "value"),
+            interval(row, "text", "text_low", "text_high"),
+            fixed(row["shuffled"]),
+        ]
+        for row in overall[overall["measure"] == MEASURE].to_dict("records")
+    ]
+
+
+def main() -> None:
+    """Read, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results/demo"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+
+    def read(name: str) -> pd.DataFrame:
+        return read_table(given.results / f"{name}.tsv")
+
+    levels, differences = read("controls/protocols_overall"), read("controls/contrasts_overall")
+    gains = read("controls/baselines_overall").set_index("measure")
+    partial = read("statistics/partial_correlations")
+    partial = partial[partial["family"] == "all"]
+    trend = read("statistics/relationship_trend")
+    trend = trend[trend["level"] == "all"] if "all" in set(trend["level"]) else trend.iloc[:0]
+    peak = read("statistics/depth_peak")
+    peak = peak[peak["level"] == "all"] if "all" in set(peak["level"]) else peak.iloc[:0]
+    robustness, probed = read("statistics/robustness"), read("probes/overall")
+
+    pairs = int(levels["n_pairs"].max())
+    lines = [
+        "# What the demo shows",
+        "",
+        f"From the tables of a finished `make demo`, by `benchmarks/findings.py`: {pairs} pairs of miniatures",
+        "that learned to talk in a toy world. It holds for this world and for the measure, not for language",
+        "models. 95 % intervals over environments in brackets.",
+        *table(
+            "R² by condition, corrected protocol, mean over pairs",
+            ["condition", "states", "R²", "interaction less this"],
+            conditions(levels, differences),
+        ),
+        *table(
+            "What the partner's state adds",
+            ["over", "ΔR²"],
+            [
+                [words.replace("\n", " "), interval(gains.loc[name], "value")]
+                for name, words in PARTNER_ADDS.items()
+                if name in gains.index
+            ],
+        ),
+        *table(
+            "Levels",
+            ["predicted from", "R²"],
+            [
+                [words.replace("\n", " "), interval(gains.loc[name], "value")]
+                for name, words in LEVELS.items()
+                if name in gains.index
+            ],
+        ),
+        *table(
+            f"With the oracle's social performance, over {pairs} pairs",
+            ["measure of synchrony", "r", "Spearman", "p, pairs taken for independent", "p, models permuted"],
+            correlations(robustness),
+        ),
+        *table(
+            "The same for SyncR² as published, a property of the models held fixed",
+            ["held fixed", "partial r", "p, pairs taken for independent", "p, models permuted"],
+            [
+                [row["covariate"], fixed(row["r"]), p_value(row["p"]), p_value(row["qap_p"])]
+                for row in partial.to_dict("records")
+            ],
+        ),
+        *table(
+            "Probes of the partner's hidden state: share of the deviance explained",
+            [
+                "label, whose turn",
+                "states, mean over layers",
+                "text of the last utterance",
+                "shuffled labels",
+            ],
+            probes(probed),
+        ),
+        *table(
+            "Relationship and depth",
+            ["question", "answer"],
+            [
+                *(["SyncR² by step of intimacy", interval(row, "slope")] for row in trend.to_dict("records")),
+                *(
+                    ["relative depth at which R² is highest", interval(row, "depth")]
+                    for row in peak.to_dict("records")
+                ),
+            ],
+        ),
+        "",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    tables = {"levels": levels, "differences": differences, "robustness": robustness, "probes": probed}
+    record = {
+        "tables": {name: json.loads(each.to_json(orient="records")) for name, each in tables.items()},
+        "code": code_version(),
+        "machine": machine_record(threads_here()),
+    }
+    (given.out / "findings.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    (given.out / "findings.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
