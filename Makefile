@@ -88,9 +88,10 @@ bench-layer-r2: $(VENV)/.run  ## Speed and accuracy of layer R² beside other wa
 	$(BIN)/python benchmarks/layer_r2.py --size full
 	$(BIN)/python benchmarks/layer_r2.py --scaling
 
-bench-controls: $(VENV)/.run  ## Cost of nested choice and null; the protocols on a finished demo
+bench-controls: $(VENV)/.run  ## Cost of nested choice and null; protocols and findings of a finished demo
 	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/protocols.py
+	$(BIN)/python benchmarks/findings.py
 
 bench-pairs: $(VENV)/.run  ## False alarms and power of tests over pairs, on simulated traits of models
 	$(BIN)/python benchmarks/pair_statistics.py
