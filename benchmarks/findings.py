@@ -117,8 +117,8 @@ def main() -> None:
         "# What the demo shows",
         "",
         f"From the tables of a finished `make demo`, by `benchmarks/findings.py`: {pairs} pairs of",
-        "miniatures that learned to talk in a toy world. It holds for this world and for the measure, not for language",
-        "models. 95 % intervals over environments in brackets.",
+        "miniatures that learned to talk in a toy world. It holds for this world and for the measure, not",
+        "for language models. 95 % intervals over environments in brackets.",
         *table(
             "R² by condition, corrected protocol, mean over pairs",
             ["condition", "states", "R²", "interaction less this"],
