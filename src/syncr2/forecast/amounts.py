@@ -27,7 +27,7 @@ from syncr2.probing.probes import DRAWS, PENALTIES
 # Values of a column that episodes are grouped by; relationship has five.
 VALUES = 5
 # Steps of the probes' descent until a model is done, as they add up in the demo.
-_PROBE_STEPS = 90
+_PROBE_STEPS = 50
 # Operations that a probe's exponentials and sums come to, for one row, model and class.
 _SOFTMAX = 500
 # Classes of a label from a table, which the forecast does not read.
@@ -106,7 +106,7 @@ class Amounts:
             return operations / device.flops + steps * (heaviest / device.bandwidth + device.step) + loading
         depth = sum(self.sizes[name].layers for name in names if name in self.sizes) / len(names)
         threads = self.experiment.resources.threads
-        return 1.6 + operations / (CPU_FLOPS * threads) + steps * depth * CPU_STEP + loading
+        return 0.6 + operations / (CPU_FLOPS * threads) + steps * depth * CPU_STEP + loading
 
     def dialogue_bytes(self, pair: OrderedPair) -> float:
         """A dialogue's line: 2,500 + turns × (280 + 8 × answer) + bytes of an id × ids kept.
@@ -144,7 +144,7 @@ class Amounts:
         """Operations of the probes of both agents' states.
 
         On each of f folds, for a layer of width w, with n rows to learn from and m the smaller of n and w:
-        4 n w m + 10 m³ to rotate, and (4 m + 500) n × 90 steps for each class of 8 (f − 1) × 5 models a label
+        4 n w m + 10 m³ to rotate, and (4 m + 500) n × 50 steps for each class of 8 (f − 1) × 5 models a label
         (targets before and after, the labels and three shuffles of them, inner folds, penalties).
         """
         folds = self.experiment.synchrony.folds

@@ -61,7 +61,7 @@ GPUS = {
 }
 # One thread of a server's processor; measured with float64 products, benchmarks/results/layer_r2_full.md.
 CPU_FLOPS = 28e9
-CPU_STEP = 0.0034  # seconds a block and token of a batch, small models of the demo
+CPU_STEP = 0.0048  # seconds a block and token of a batch, small models of the demo
 LOAD_BYTES = 1e9  # weights read a second
 GPU_FLOAT64 = 20e12  # on the tensor cores of an H100, a third of what is stated
 SERVER_START = 60.0  # seconds until servers answer, beside reading the weights
