@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from demo import RESULTS
+from demo import REPOSITORY, RESULTS
 from layer_r2.machine import machine_record, threads_here
 
 from syncr2.files import read_table
 from syncr2.pages.layout import fixed, p_value
+from syncr2.protocols.calibration import pooled_estimate
 from syncr2.protocols.control_words import LEVELS, PARTNER_ADDS
 from syncr2.provenance import code_version
+from syncr2.sotopia.scenarios import read_scenarios
+from syncr2.stages.calibration import heard_by_pair
 from syncr2.words import condition_words
+from syncr2.world.transcripts import MEASURES, transcript_measures
 
 SYNCS = {
     "published": "SyncR² as published",
@@ -29,6 +33,7 @@ SYNCS = {
     "own_past_gain": "ΔR² over own past",
 }
 MEASURE = "explained_deviance"
+N_FOLDS, N_DRAWS = 3, 2000
 
 
 def interval(row: Any, value: str, low: str = "low", high: str = "high") -> str:
@@ -90,6 +95,24 @@ def probes(overall: pd.DataFrame) -> list[list[str]]:
         ]
         for row in overall[overall["measure"] == MEASURE].to_dict("records")
     ]
+
+
+def taken_up(results: Path) -> list[list[str]]:
+    """How much of the world's coupling each model shows, where it talks with itself."""
+    episodes = {each.id: each for each in read_scenarios(results / "scenarios.json").episodes}
+    environments = sorted({each.environment.id for each in episodes.values()})
+    heard = heard_by_pair(episodes, map(str, sorted((results / "dialogues").glob("*/*/*.jsonl"))))
+    rows = []
+    for model in sorted(name for pair in heard if len(pair) == 1 for name in pair):
+        found = transcript_measures(heard[frozenset((model,))], environments, N_FOLDS, 0)
+        card = json.loads((REPOSITORY / "resources" / "miniatures" / model / "card.json").read_text())
+        cells = []
+        for name in MEASURES:
+            each = found[name]
+            estimate = pooled_estimate(each, environments, N_DRAWS).interval()
+            cells.append(f"{fixed(estimate.value)} [{fixed(estimate.low)}, {fixed(estimate.high)}]")
+        rows.append([model, f"{card['target']['readings']:,}", *cells])
+    return rows
 
 
 def main() -> None:
@@ -164,6 +187,11 @@ def main() -> None:
                 "shuffled labels",
             ],
             probes(probed),
+        ),
+        *table(
+            "Coupling that the models took up (docs/calibration.md)",
+            ["model, with itself", "readings", "slope of valence", "ΔR² of valence", "ΔR² of intention"],
+            taken_up(given.results),
         ),
         *table(
             "Relationship and depth",

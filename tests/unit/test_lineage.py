@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syncr2 import lineage, provenance
+from syncr2 import ids, lineage, provenance
 from syncr2.files import write_jsonl
 from syncr2.lineage import rests_on
 
@@ -23,7 +23,7 @@ def results(tmp_path: Path) -> Path:
     """A results folder in which scenarios were prepared."""
     lineage._made.cache_clear()
     folder = tmp_path / "results"
-    (folder / lineage.RECORDS).mkdir(parents=True)
+    (folder / ids.JOB_RECORDS).mkdir(parents=True)
     (folder / "scenarios.json").write_text("{}")
     job(folder, "prepare_scenarios", "scenarios.json", inputs=SCENARIOS, params={"revision": 1})
     return folder
@@ -31,7 +31,7 @@ def results(tmp_path: Path) -> Path:
 
 def job(results: Path, name: str, output: str, **record: object) -> None:
     """The record of a job that made a file."""
-    place = results / lineage.RECORDS / f"{name}.json"
+    place = results / ids.JOB_RECORDS / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
     rule = name.split("/")[0]
     place.write_text(json.dumps({"rule": rule, "outputs": {str(results / output): {}}, **record}))
@@ -84,7 +84,7 @@ def test_a_table_tells_by_the_record_of_its_job(results, name):
     below = rests_on([dialogues(results, "a", 0)])
     (results / "table.tsv").write_text("a\n")
     job(results, name, "table.tsv", rests_on=below, params={"revision": 7}, inputs={})
-    (results / lineage.RECORDS / "other.json").write_text('{"rule": ')
+    (results / ids.JOB_RECORDS / "other.json").write_text('{"rule": ')
     lineage._made.cache_clear()
     found = rests_on([results / "table.tsv"])
     assert found.pop("revisions") == below.pop("revisions") | {name.split("/")[0]: 7}

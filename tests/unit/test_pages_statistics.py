@@ -448,7 +448,7 @@ def test_the_published_configuration_departs_in_nothing_and_the_demo_in_what_it_
     assert set(found()) <= {"dialogue.protocol"}
     demo = found("demo.yaml")
     assert demo["scenarios.source"] == ("local", "public")
-    assert demo["dialogue.max_turns"][0] == "9"
+    assert demo["dialogue.max_turns"][0] == "8"
     assert "seeds" not in demo
     assert demo["synchrony.samples"] == ("auto", "6500")
     assert demo["states.bystander"] == ("public", "private")

@@ -78,7 +78,7 @@ def summarise(
         for name, estimate in found.items():
             yield name, pooled_estimate(estimate, environments, n_draws)
 
-    heard = _heard(episodes, dialogues)
+    heard = heard_by_pair(episodes, dialogues)
     for pair in pairs:
         for name, value in measured(heard[frozenset(pair)]):
             pooled.setdefault(name, {})[pair] = value
@@ -95,8 +95,18 @@ def _read(paths: Mapping[str, str]) -> dict[OrderedPair, dict[str, Measures]]:
     return {OrderedPair.parse(pair): read_measures(path) for pair, path in paths.items()}
 
 
-def _heard(episodes: Mapping[str, Episode], paths: Iterable[str]) -> dict[frozenset[str], list[Labelled]]:
-    """Dialogues of models, read back, by unordered pair."""
+def heard_by_pair(
+    episodes: Mapping[str, Episode], paths: Iterable[str]
+) -> dict[frozenset[str], list[Labelled]]:
+    """Dialogues of models, read back, by unordered pair.
+
+    Parameters
+    ----------
+    episodes : mapping
+        By id.
+    paths : iterable of str
+        Files of dialogues.
+    """
     found: dict[frozenset[str], list[Labelled]] = {}
     for path in paths:
         for dialogue in read_jsonl(path):
