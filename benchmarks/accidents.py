@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from syncr2 import job_records, warm
+from syncr2.ids import JOB_RECORDS
 from syncr2.provenance import REPOSITORY
 
 DEADLINE = 1800.0  # seconds; a run that takes longer hangs
@@ -81,7 +82,7 @@ class Place:
 
     def records(self) -> dict[str, int]:
         """Name and time of writing of every finished job's record."""
-        folder = self.results / job_records.FOLDER
+        folder = self.results / JOB_RECORDS
         found = {}
         for path in folder.rglob("[!.]*.json"):
             found[path.relative_to(folder).as_posix()] = path.stat().st_mtime_ns

@@ -20,11 +20,11 @@ from pathlib import Path
 import h5py
 from accidents import Place, kill, wait_for
 
-from syncr2 import job_records
 from syncr2.commands import whole
 from syncr2.commands.compare import contents
 from syncr2.commands.verify import verify
 from syncr2.errors import SyncR2Error
+from syncr2.ids import JOB_RECORDS
 
 PAIR = "red--blue"
 DIALOGUES = f"dialogues/{PAIR}/seed-0/shard-0.jsonl"
@@ -258,7 +258,7 @@ def late_files(place: Place, finished: Path, delay: float, patience: int) -> Out
     copied(finished, place)
     target = forget_states(place)
     late = place.results / STATES
-    record = place.results / job_records.FOLDER / "replay_states" / Path(STATES).relative_to("states")
+    record = place.results / JOB_RECORDS / "replay_states" / Path(STATES).relative_to("states")
     record = record.with_suffix(".json")
     record.unlink()
     hider = threading.Thread(target=_hide, args=(record, late, delay))
