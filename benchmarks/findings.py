@@ -1,45 +1,36 @@
 """What a finished demo shows, in one committed page: `python benchmarks/findings.py [results/demo]`.
 
-Writes benchmarks/results/findings.{json,md} from the tables of the run. Nothing is computed here; the page
-says what came out, also where it speaks against the measure.
+Writes benchmarks/results/findings.{json,md} from the tables of the run and, for the coupling that the models
+took up, from its dialogues. The page says what came out, also where it speaks against the measure.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from demo import REPOSITORY, RESULTS
 from layer_r2.machine import machine_record, threads_here
 
-from syncr2.files import read_table
+from syncr2.judges.performance import ALL_JUDGES
+from syncr2.pages.control_tables import with_interval
+from syncr2.pages.correlations import ALL_FAMILIES
 from syncr2.pages.layout import fixed, p_value
 from syncr2.protocols.calibration import pooled_estimate
 from syncr2.protocols.control_words import LEVELS, PARTNER_ADDS
+from syncr2.protocols.control_words import MEASURES as SYNCS
 from syncr2.provenance import code_version
 from syncr2.sotopia.scenarios import read_scenarios
 from syncr2.stages.calibration import heard_by_pair
+from syncr2.stages.control_files import read_control_table
 from syncr2.words import condition_words
 from syncr2.world.transcripts import MEASURES, transcript_measures
 
-SYNCS = {
-    "published": "SyncR² as published",
-    "corrected_plain": "R², corrected protocol",
-    "corrected_centred": "R², centred within dialogue",
-    "own_past_gain": "ΔR² over own past",
-}
 MEASURE = "explained_deviance"
 N_FOLDS, N_DRAWS = 3, 2000
-
-
-def interval(row: Any, value: str, low: str = "low", high: str = "high") -> str:
-    """An estimate with its interval."""
-    # A column called `value` is read as text, for it may hold names.
-    return f"{fixed(float(row[value]))} [{fixed(row[low])}, {fixed(row[high])}]"
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -61,8 +52,8 @@ def conditions(levels: pd.DataFrame, differences: pd.DataFrame) -> list[list[str
             [
                 condition_words(name, lag),
                 "as they are" if states == "plain" else "centred within dialogue",
-                interval(row, "sync_r2_raw", "raw_low", "raw_high"),
-                "–" if difference is None else interval(difference, "difference"),
+                with_interval(row, "sync_r2_raw", "raw_low", "raw_high"),
+                "–" if difference is None else with_interval(difference, "difference"),
             ]
         )
     return rows
@@ -70,11 +61,11 @@ def conditions(levels: pd.DataFrame, differences: pd.DataFrame) -> list[list[str
 
 def correlations(robustness: pd.DataFrame) -> list[list[str]]:
     """SyncR² and other measures against performance, over all pairs."""
-    chosen = robustness[(robustness["family"] == "all") & (robustness["judge"] == "all judges")]
+    chosen = robustness[(robustness["family"] == ALL_FAMILIES) & (robustness["judge"] == ALL_JUDGES)]
     chosen = chosen[chosen["performance"] == "social_performance"]
     return [
         [
-            SYNCS.get(row["sync"], row["sync"]),
+            SYNCS[row["sync"]],
             fixed(row["r"]),
             fixed(row["spearman"]),
             p_value(row["p"]),
@@ -89,8 +80,8 @@ def probes(overall: pd.DataFrame) -> list[list[str]]:
     return [
         [
             f"{row['label']}, {row['target']}",
-            interval(row, "value"),
-            interval(row, "text", "text_low", "text_high"),
+            with_interval(row, "value"),
+            with_interval(row, "text", "text_low", "text_high"),
             fixed(row["shuffled"]),
         ]
         for row in overall[overall["measure"] == MEASURE].to_dict("records")
@@ -108,9 +99,8 @@ def taken_up(results: Path) -> list[list[str]]:
         card = json.loads((REPOSITORY / "resources" / "miniatures" / model / "card.json").read_text())
         cells = []
         for name in MEASURES:
-            each = found[name]
-            estimate = pooled_estimate(each, environments, N_DRAWS).interval()
-            cells.append(f"{fixed(estimate.value)} [{fixed(estimate.low)}, {fixed(estimate.high)}]")
+            estimate = pooled_estimate(found[name], environments, N_DRAWS).interval()
+            cells.append(with_interval(estimate._asdict(), "value"))
         rows.append([model, f"{card['target']['readings']:,}", *cells])
     return rows
 
@@ -123,16 +113,21 @@ def main() -> None:
     given = parser.parse_args()
 
     def read(name: str) -> pd.DataFrame:
-        return read_table(given.results / f"{name}.tsv")
+        return read_control_table(given.results / f"{name}.tsv")
+
+    def overall(name: str, column: str) -> pd.DataFrame:
+        found = read(name)
+        return found[found[column] == ALL_FAMILIES]
+
+    def from_baselines(title: str, words: Mapping[str, str], over: str, value: str) -> list[str]:
+        present = [name for name in words if name in gains.index]
+        rows = [[words[name], with_interval(gains.loc[name], "value")] for name in present]
+        return table(title, [over, value], rows)
 
     levels, differences = read("controls/protocols_overall"), read("controls/contrasts_overall")
     gains = read("controls/baselines_overall").set_index("measure")
-    partial = read("statistics/partial_correlations")
-    partial = partial[partial["family"] == "all"]
-    trend = read("statistics/relationship_trend")
-    trend = trend[trend["level"] == "all"] if "all" in set(trend["level"]) else trend.iloc[:0]
-    peak = read("statistics/depth_peak")
-    peak = peak[peak["level"] == "all"] if "all" in set(peak["level"]) else peak.iloc[:0]
+    partial = overall("statistics/partial_correlations", "family")
+    trend, peak = (overall(f"statistics/{name}", "level") for name in ("relationship_trend", "depth_peak"))
     robustness, probed = read("statistics/robustness"), read("probes/overall")
 
     pairs = int(levels["n_pairs"].max())
@@ -147,24 +142,8 @@ def main() -> None:
             ["condition", "states", "R²", "interaction less this"],
             conditions(levels, differences),
         ),
-        *table(
-            "What the partner's state adds",
-            ["over", "ΔR²"],
-            [
-                [words.replace("\n", " "), interval(gains.loc[name], "value")]
-                for name, words in PARTNER_ADDS.items()
-                if name in gains.index
-            ],
-        ),
-        *table(
-            "Levels",
-            ["predicted from", "R²"],
-            [
-                [words.replace("\n", " "), interval(gains.loc[name], "value")]
-                for name, words in LEVELS.items()
-                if name in gains.index
-            ],
-        ),
+        *from_baselines("What the partner's state adds", PARTNER_ADDS, "over", "ΔR²"),
+        *from_baselines("Levels", LEVELS, "predicted from", "R²"),
         *table(
             f"With the oracle's social performance, over {pairs} pairs",
             ["measure of synchrony", "r", "Spearman", "p, pairs taken for independent", "p, models permuted"],
@@ -197,9 +176,12 @@ def main() -> None:
             "Relationship and depth",
             ["question", "answer"],
             [
-                *(["SyncR² by step of intimacy", interval(row, "slope")] for row in trend.to_dict("records")),
                 *(
-                    ["relative depth at which R² is highest", interval(row, "depth")]
+                    ["SyncR² by step of intimacy", with_interval(row, "slope")]
+                    for row in trend.to_dict("records")
+                ),
+                *(
+                    ["relative depth at which R² is highest", with_interval(row, "depth")]
                     for row in peak.to_dict("records")
                 ),
             ],

@@ -133,17 +133,14 @@ def content_sha256(file: h5py.File, without: str = "") -> str:
             dtype, shape = item.dtype, item.shape
             digest.update(repr((dtype.str, dtype.names, shape)).encode())
             if name not in rows_have_their_own:
-                digest.update(_bytes(file[name][()]) if dtype.hasobject else _numbers(item, dtype, shape))
+                digest.update(_bytes(item, dtype, shape))
     return digest.hexdigest()
 
 
-def _numbers(dataset: h5py.h5d.DatasetID, dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+def _bytes(dataset: h5py.h5d.DatasetID, dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    if dtype.hasobject:
+        # Texts lie elsewhere in memory: their bytes here would be addresses.
+        return repr(np.asarray(h5py.Dataset(dataset)[()]).tolist()).encode()
     values = np.empty(shape, dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values.tobytes()
-
-
-def _bytes(values: Any) -> bytes:
-    array = np.asarray(values)
-    # Texts lie elsewhere in memory: their bytes here would be addresses.
-    return repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
